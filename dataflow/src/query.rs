@@ -1,0 +1,351 @@
+//! What can be asked of the sessions: filter, order, page, and the shapes of the answers.
+//!
+//! Nothing here knows how an answer is found: `store/` plans it, `graphql` only translates into
+//! these types. A request-level predicate group ([`RequestFilter`]) holds for a session when one
+//! and the same request of it satisfies the whole group.
+
+use ipnet::IpNet;
+use serde::Serialize;
+use spoor_operators::facts::Field;
+use spoor_operators::identity::{IdentityId, SessionId};
+use spoor_operators::session::Session;
+use spoor_operators::time::{Epoch, EventTime};
+use std::sync::Arc;
+
+/// A predicate over sessions, as a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// All hold; empty: true.
+    And(Vec<Filter>),
+    /// One holds; empty: false.
+    Or(Vec<Filter>),
+    /// Does not hold.
+    Not(Box<Filter>),
+    /// The session has an instant in `[from, until)`: `start < until && end >= from`.
+    Time {
+        /// Absent: since ever.
+        from: Option<EventTime>,
+        /// Absent: for ever.
+        until: Option<EventTime>,
+    },
+    /// One identity's sessions.
+    Identity(IdentityId),
+    /// Exact namespace.
+    Namespace(String),
+    /// Exact value of the identity (a keyed hash for secret keys).
+    Value(String),
+    /// The session that contains this id's instant.
+    Session(SessionId),
+    /// At least one request satisfies the whole group.
+    Request(RequestFilter),
+    /// Whether the watermark has not reached the session's close.
+    Open(bool),
+    /// Identity from the client address.
+    Weak(bool),
+    /// Has at least one malicious request.
+    Malicious(bool),
+    /// Has at least one blocked request.
+    Blocked(bool),
+    /// A number lies within bounds, both inclusive.
+    Range(Statistic, Option<f64>, Option<f64>),
+}
+
+impl Filter {
+    /// Every session.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::And(Vec::new())
+    }
+}
+
+/// Predicates that hold on one and the same request. Empty lists say nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestFilter {
+    /// The request's id is one of these.
+    pub ids: Vec<String>,
+    /// For each entry: the request has the field with one of the texts. `Field::Parameter` texts
+    /// are `name=value`.
+    pub fields: Vec<(Field, Vec<String>)>,
+    /// Hundreds of the status: 4 for 4xx, 0 for no response.
+    pub status_classes: Vec<u8>,
+    /// The client address lies in one of these networks.
+    pub networks: Vec<IpNet>,
+    /// The user agent contains this, in any case.
+    pub user_agent_contains: Option<String>,
+    /// The request has a detection (or has none).
+    pub malicious: Option<bool>,
+    /// The request was blocked (or was not).
+    pub blocked: Option<bool>,
+    /// The request's time lies in `[from, until)`.
+    pub from: Option<EventTime>,
+    /// See `from`.
+    pub until: Option<EventTime>,
+}
+
+/// Numeric and time statistics that can bound a filter and order a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "named as in SEMANTICS 6")]
+pub enum Statistic {
+    Start,
+    End,
+    DurationMs,
+    Requests,
+    Errors,
+    ServerErrors,
+    Detections,
+    Malicious,
+    Blocked,
+    RequestBytes,
+    ResponseBytes,
+    DurationSumMs,
+    DurationMaxMs,
+    DurationP50Ms,
+    DurationP95Ms,
+    DurationP99Ms,
+    Ips,
+    Endpoints,
+    Users,
+    Shadow,
+    Zombie,
+}
+
+/// Order of a list; ties are broken by session id, so every order is total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub by: Statistic,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+impl Default for Order {
+    /// Newest start first.
+    fn default() -> Self {
+        Self { by: Statistic::Start, descending: true }
+    }
+}
+
+/// A position in an order: the statistic's value and the session's id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    /// Value of the ordering statistic.
+    pub value: f64,
+    /// Breaks ties.
+    pub id: SessionId,
+}
+
+/// A page of sessions to find.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionQuery {
+    /// Which.
+    pub filter: Filter,
+    /// In what order.
+    pub order: Order,
+    /// At most this many.
+    pub first: usize,
+    /// Only those after this position in the order.
+    pub after: Option<Cursor>,
+    /// Also count all matching sessions (costs a look at each).
+    pub count: bool,
+}
+
+/// A page that was found.
+#[derive(Clone, Debug, Default)]
+pub struct SessionPage {
+    /// In order.
+    pub sessions: Vec<Arc<Session>>,
+    /// More follow.
+    pub has_next: bool,
+    /// If asked for.
+    pub total: Option<u64>,
+}
+
+/// Requests of a session to find: those of `filter`, in `(ts, id)` order.
+#[derive(Clone, Debug, Default)]
+pub struct RequestQuery {
+    /// Which; the default is all.
+    pub filter: RequestFilter,
+    /// At most this many.
+    pub first: usize,
+    /// Only those after this `(ts, id)`.
+    pub after: Option<(EventTime, String)>,
+}
+
+/// One request of a session as shown.
+#[derive(Clone, Debug)]
+pub struct RequestDetail {
+    /// The record in its stored form: `Request::decode` reads it.
+    pub stored: bytes::Bytes,
+    /// Milliseconds since the previous request of the session (not of the page); none for the first.
+    pub step_ms: Option<i64>,
+    /// Method and path template under the rules in force.
+    pub endpoint: String,
+    /// Flows it touches.
+    pub flows: Vec<String>,
+    /// Context parameters that worked.
+    pub context: Vec<ContextValue>,
+    /// Keys in the order they were tried, up to and with the one that worked.
+    pub keys_tried: Vec<KeyTried>,
+}
+
+/// A context parameter of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextValue {
+    /// The parameter's name.
+    pub name: String,
+    /// What it is about.
+    pub kind: spoor_operators::rules::ParameterType,
+    /// Its value, or the keyed hash of a secret one.
+    pub value: String,
+}
+
+/// Why a request is in its session: one key that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyTried {
+    /// Name of the grouping key (built-in keys have theirs too).
+    pub key: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Where it looks.
+    pub point: String,
+    /// It decided.
+    pub worked: bool,
+    /// Why it did not, in a few words; what it found otherwise.
+    pub reason: String,
+}
+
+/// A page of a session's requests.
+#[derive(Clone, Debug, Default)]
+pub struct RequestPage {
+    /// In `(ts, id)` order.
+    pub requests: Vec<RequestDetail>,
+    /// More follow.
+    pub has_next: bool,
+    /// All that match.
+    pub total: u64,
+}
+
+/// What happened in a range of event time, and when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overview {
+    /// As of this epoch.
+    pub epoch: Epoch,
+    /// Sums over the range.
+    pub totals: Totals,
+    /// One for each step of the range in which something happened, in order of time.
+    pub series: Vec<(EventTime, Totals)>,
+    /// The same sums by application.
+    pub apps: Vec<(String, Totals)>,
+}
+
+pub use spoor_operators::totals::Totals;
+
+/// A record that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Position in the list; newer ones are greater.
+    pub sequence: u64,
+    /// Which source.
+    pub source: String,
+    /// Byte offset in the source, or line number of a push.
+    pub offset: u64,
+    /// Closed code, such as `bad_json`.
+    pub code: &'static str,
+    /// In words.
+    pub reason: String,
+    /// The record, capped.
+    pub raw: Vec<u8>,
+    /// The epoch that refused it.
+    pub epoch: Epoch,
+}
+
+/// A page of dead letters, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetterPage {
+    /// Newest first.
+    pub letters: Vec<DeadLetter>,
+    /// More follow.
+    pub has_next: bool,
+    /// Kept in all.
+    pub total: u64,
+}
+
+/// State of one source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub source: String,
+    /// Bytes (or pushed records) committed.
+    pub offset: u64,
+    /// Greatest time seen less the lateness.
+    pub watermark: Option<i64>,
+    /// Silent for longer than the idle timeout.
+    pub idle: bool,
+    /// What happened to its records.
+    pub counts: SourceCounts,
+}
+
+/// What happened to the records of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct SourceCounts {
+    /// Records read, blank lines not among them.
+    pub read: u64,
+    /// In a session.
+    pub accepted: u64,
+    /// Refused as bad.
+    pub bad: u64,
+    /// Out of scope.
+    pub excluded: u64,
+    /// Nothing to group by.
+    pub unkeyed: u64,
+    /// For a day already dropped.
+    pub expired: u64,
+    /// Too far ahead of the wall clock.
+    pub future: u64,
+    /// Known already.
+    pub duplicate: u64,
+}
+
+/// State of the whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Last committed epoch.
+    pub epoch: u64,
+    /// Least watermark of the live sources.
+    pub watermark: Option<i64>,
+    /// Wall clock less watermark.
+    pub lag_ms: Option<i64>,
+    /// Sessions whose close the watermark has not reached.
+    pub open_sessions: u64,
+    /// Sessions retained.
+    pub sessions: u64,
+    /// Requests retained, those in no session included.
+    pub requests: u64,
+    /// By source.
+    pub sources: Vec<SourceStatus>,
+    /// Bytes of hot state, and its budget.
+    pub hot_bytes: u64,
+    /// See `hot_bytes`.
+    pub hot_budget_bytes: u64,
+    /// Resident memory of the process.
+    pub resident_bytes: u64,
+    /// Bytes of the store on disk.
+    pub store_bytes: u64,
+    /// Version of the rules in force.
+    pub rules_version: u64,
+    /// A change of rules on its way through the retained past.
+    pub regroup: Option<RegroupStatus>,
+    /// Dataflow workers.
+    pub workers: usize,
+}
+
+/// Progress of a change of rules through the retained past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RegroupStatus {
+    /// The rules it brings about.
+    pub version: u64,
+    /// Requests looked at.
+    pub done: u64,
+    /// Requests to look at.
+    pub total: u64,
+}

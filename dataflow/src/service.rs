@@ -1,0 +1,269 @@
+//! The seam between the engine and whoever serves it: reader, change feed, rules, ingest.
+//!
+//! Everything here is as of a *committed* epoch: what a client saw is never taken back by a crash.
+//! Calls of [`Reader`] may block on the disk and are made off the async threads. `graphql` knows
+//! these traits and nothing else of the engine; its tests bring their own implementation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+
+use spoor_operators::identity::{Identity, IdentityId, SessionId};
+use spoor_operators::rules::RuleSet;
+use spoor_operators::rules::edit::{EditError, RuleEdit};
+use spoor_operators::session::Session;
+use spoor_operators::time::{Epoch, EventTime};
+use tokio::sync::oneshot;
+
+use crate::query::{
+    DeadLetterPage, Filter, Overview, RequestPage, RequestQuery, SessionPage, SessionQuery, Status,
+};
+
+/// Why the engine could not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The store failed; details are in the log.
+    #[error("the store could not be read: {0}")]
+    Store(String),
+    /// The engine is stopping, or has stopped after a failure.
+    #[error("the engine is not running")]
+    Stopped,
+    /// The epoch asked for was not reached in time.
+    #[error("epoch {0} is not committed yet")]
+    NotYet(u64),
+    /// A limit was hit; the text says which and what to do.
+    #[error("{0}")]
+    Limit(String),
+}
+
+/// Reads as of a committed epoch.
+pub trait Reader: Send + Sync + 'static {
+    /// A view that stays at the newest committed epoch while it is held. Hold it briefly.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopped`].
+    fn view(&self) -> Result<Arc<dyn View>, ServiceError>;
+
+    /// Waits until an epoch is committed.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotYet`] after `timeout`.
+    fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError>;
+}
+
+/// Everything as of one epoch.
+pub trait View: Send + Sync {
+    /// That epoch.
+    fn epoch(&self) -> Epoch;
+
+    /// The watermark then; sessions whose close it has not reached are open.
+    fn watermark(&self) -> Option<EventTime>;
+
+    /// When a session closes: `end + gap`, or the next day's start if that is sooner.
+    fn closes_at(&self, session: &Session) -> EventTime;
+
+    /// Whether the previous neighbour lies closer than the gap on the other side of midnight; it,
+    /// if so.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    fn continues(&self, session: &Session) -> Result<Option<SessionId>, ServiceError>;
+
+    /// A page of sessions.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::Limit`].
+    fn sessions(&self, query: &SessionQuery) -> Result<SessionPage, ServiceError>;
+
+    /// The session of that identity that contains the id's instant.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    fn session(&self, id: SessionId) -> Result<Option<Arc<Session>>, ServiceError>;
+
+    /// An identity that has at least one retained session.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    fn identity(&self, id: IdentityId) -> Result<Option<Arc<Identity>>, ServiceError>;
+
+    /// Requests of a session.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::Limit`].
+    fn requests(
+        &self,
+        session: &Session,
+        query: &RequestQuery,
+    ) -> Result<RequestPage, ServiceError>;
+
+    /// Totals and time series of a range of event time, in steps of whole minutes.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::Limit`] for more than 10,000 steps.
+    fn overview(
+        &self,
+        from: Option<EventTime>,
+        until: Option<EventTime>,
+        step_minutes: u32,
+    ) -> Result<Overview, ServiceError>;
+
+    /// The rules in force.
+    fn rules(&self) -> Arc<RuleSet>;
+
+    /// Refused records, newest first, those before `before` only.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    fn dead_letters(
+        &self,
+        first: usize,
+        before: Option<u64>,
+    ) -> Result<DeadLetterPage, ServiceError>;
+
+    /// State of the whole.
+    fn status(&self) -> Status;
+}
+
+/// Pushes what each epoch changed.
+pub trait ChangeFeed: Send + Sync + 'static {
+    /// Changes of the sessions a filter selects: a snapshot of at most `snapshot` newest ones, then
+    /// differences; with `since` an epoch still remembered, the differences after it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Limit`] when there are too many subscribers.
+    fn session_changes(
+        &self,
+        filter: Filter,
+        since: Option<Epoch>,
+        snapshot: usize,
+    ) -> Result<Box<dyn Changes>, ServiceError>;
+
+    /// The newest committed epoch, as it moves. Conflating: a slow reader sees the latest only.
+    fn epochs(&self) -> tokio::sync::watch::Receiver<Epoch>;
+}
+
+/// A subscription. Bounded: what a slow reader has not fetched is merged by session.
+pub trait Changes: Send {
+    /// The next event; none when the engine stops. Cancel safe.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Event, ServiceError>>>;
+}
+
+/// What a subscriber gets.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The state as of an epoch. First, and again if the reader fell too far behind to be told
+    /// differences.
+    Snapshot {
+        /// As of this epoch.
+        epoch: Epoch,
+        /// Newest start first.
+        sessions: Vec<Arc<Session>>,
+        /// More match than were sent.
+        truncated: bool,
+    },
+    /// What changed up to and with an epoch, each session at most once.
+    Changes {
+        /// Up to and with this epoch.
+        epoch: Epoch,
+        /// Began to match.
+        added: Vec<Arc<Session>>,
+        /// Matched and changed.
+        updated: Vec<Arc<Session>>,
+        /// No longer match, or are gone.
+        removed: Vec<SessionId>,
+    },
+}
+
+/// Changes the rules.
+pub trait RuleAdmin: Send + Sync + 'static {
+    /// Applies an edit. The answer comes when the change is committed: from its epoch on new
+    /// requests follow it, and the retained past is being regrouped.
+    ///
+    /// `key` makes a repeat harmless: the same key answers what it answered the first time.
+    fn change(
+        &self,
+        edit: RuleEdit,
+        expected_version: Option<u64>,
+        key: Option<String>,
+    ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>>;
+}
+
+/// An accepted change of rules.
+#[derive(Clone, Debug)]
+pub struct RuleChange {
+    /// The rules now in force.
+    pub rules: Arc<RuleSet>,
+    /// The first epoch under them.
+    pub effective_epoch: Epoch,
+}
+
+/// A refused change of rules.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleChangeError {
+    /// Somebody else changed them first.
+    #[error("the rules are at version {}, not at the expected one", .current.version)]
+    Conflict {
+        /// The rules in force.
+        current: Arc<RuleSet>,
+    },
+    /// The edit is wrong; nothing changed.
+    #[error("the change is refused")]
+    Invalid(Vec<EditError>),
+    /// The key was used for another edit.
+    #[error("this idempotency key was used for another change")]
+    KeyReused,
+    /// The engine failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+/// Takes pushed records.
+pub trait Ingest: Send + Sync + 'static {
+    /// Takes a body of native NDJSON. The answer comes when its epoch is committed.
+    ///
+    /// `key` makes a repeat harmless: the same key answers what it answered the first time.
+    fn push(
+        &self,
+        body: bytes::Bytes,
+        key: Option<String>,
+    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>>;
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PushAnswer {
+    /// The epoch it is committed in.
+    pub epoch: u64,
+    /// By outcome.
+    pub counts: crate::query::SourceCounts,
+    /// Refused lines, the first of them only when there are very many.
+    pub errors: Vec<PushError>,
+}
+
+/// A refused line of a push.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PushError {
+    /// Line number, from 1.
+    pub line: u64,
+    /// Closed code.
+    pub code: String,
+    /// In words.
+    pub reason: String,
+}
+
+/// All four, as the program hands them to the server.
+#[derive(Clone)]
+pub struct Services {
+    /// Reads.
+    pub reader: Arc<dyn Reader>,
+    /// Pushes changes.
+    pub feed: Arc<dyn ChangeFeed>,
+    /// Changes rules.
+    pub admin: Arc<dyn RuleAdmin>,
+    /// Takes records.
+    pub ingest: Arc<dyn Ingest>,
+}

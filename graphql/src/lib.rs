@@ -1,0 +1,1 @@
+//! Serves a reader, a change feed, rules and ingest over GraphQL and HTTP.
