@@ -138,6 +138,9 @@ pub struct Assigned {
     pub id_hash: u64,
     /// A step of this many milliseconds or more starts a session; `u32::MAX` switches that off.
     pub gap_ms: u32,
+    /// Who brought it, so that duplicates are counted where they came from; the host of the
+    /// operators gives the number its meaning, 0 when nobody is to be told.
+    pub origin: u32,
     /// Length of what precedes the stored request in `payload`.
     pub head_len: u32,
     /// Identity in words and facts (`head_len` bytes), then the stored request.
@@ -286,6 +289,7 @@ mod tests {
             ts: EventTime(0),
             id_hash: 0,
             gap_ms: NO_GAP,
+            origin: 0,
             head_len,
             payload: bytes.into(),
         };
