@@ -3,5 +3,6 @@
 //!
 //! It knows nothing of GraphQL or HTTP: whoever serves it sees the traits of [`service`].
 
+pub mod config;
 pub mod query;
 pub mod service;

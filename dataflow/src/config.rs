@@ -1,0 +1,588 @@
+//! The configuration: what an operator writes once, as against the rules an admin changes live.
+//!
+//! Three layers, later ones win: built-in defaults, a TOML file, and environment variables named
+//! `SPOOR_<SECTION>__<KEY>` (two underscores between section and key). The command line then
+//! overwrites single fields of the loaded value. An unknown key is an error, never ignored: a
+//! misspelt limit must not silently be no limit. Relative paths are relative to the directory the
+//! program is started in. Rules in the file are the rules a *new* store begins with; once a store
+//! exists its own rules count.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use spoor_operators::rules::RuleSet;
+
+/// Prefix of environment variables that are configuration.
+pub const ENV_PREFIX: &str = "SPOOR_";
+/// Most dataflow workers in one process.
+pub const WORKERS_MAX: usize = 256;
+/// Least hot state that still lets every worker keep what one epoch touches.
+pub const HOT_BYTES_MIN: u64 = 8 << 20;
+/// Shortest secret key, in bytes.
+pub const SECRET_KEY_BYTES_MIN: usize = 16;
+
+/// Everything `spoor serve` and `spoor replay` are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where state is kept.
+    pub store: StoreConfig,
+    /// How the dataflow runs.
+    pub engine: EngineConfig,
+    /// What `serve` reads besides what is pushed to it.
+    pub sources: Vec<SourceConfig>,
+    /// Which application a request belongs to when it does not say; the first match decides.
+    pub applications: Vec<Application>,
+    /// How JSON logs of other shapes become requests, by name.
+    pub mappings: BTreeMap<String, Mapping>,
+    /// API descriptions, for endpoint templates and the inventory.
+    pub descriptions: Vec<Description>,
+    /// The rules a new store begins with.
+    pub rules: RuleSet,
+    /// Where the server listens.
+    pub server: ServerConfig,
+    /// The key secret values are hashed with.
+    pub secrets: SecretsConfig,
+}
+
+/// `[store]`: where state is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Directory of the store; made when it is not there.
+    pub dir: PathBuf,
+    /// Whether each commit waits for the disk. Without it a loss of power may take back the last
+    /// epochs (never parts of one); a crash of the program may not.
+    pub sync: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { dir: "state".into(), sync: false }
+    }
+}
+
+/// `[engine]`: how the dataflow runs. No limit here changes a result, only speed and memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Dataflow workers (threads); 0: one for each core.
+    pub workers: usize,
+    /// Budget of session state held in memory, all workers together.
+    pub hot_bytes: ByteSize,
+    /// Shortest age of an epoch in milliseconds, when little arrives.
+    pub epoch_min_ms: u64,
+    /// Longest age of an epoch in milliseconds, under load.
+    pub epoch_max_ms: u64,
+    /// Most records of an epoch.
+    pub epoch_records: usize,
+    /// Most input bytes of an epoch.
+    pub epoch_bytes: ByteSize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            hot_bytes: ByteSize(512 << 20),
+            epoch_min_ms: 10,
+            epoch_max_ms: 1_000,
+            epoch_records: 100_000,
+            epoch_bytes: ByteSize(64 << 20),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The number of workers to start: as configured, or the number of cores.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        if self.workers > 0 {
+            return self.workers;
+        }
+        std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX)
+    }
+}
+
+/// What kind of thing a source is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A file, read once to its end.
+    #[default]
+    File,
+    /// The files of a directory, in order of their names, read once to their ends.
+    Directory,
+    /// A file that grows: followed, through rotation and truncation.
+    Follow,
+    /// Standard input.
+    Stdin,
+}
+
+/// One of `[[sources]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Unique among the sources; its offsets are kept under this name.
+    pub name: String,
+    /// What it is.
+    #[serde(default)]
+    pub kind: SourceKind,
+    /// Which file or directory; absent for standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// `auto` (by content), `ndjson`, `combined`, `common`, `har`, or the name of a mapping.
+    #[serde(default = "auto")]
+    pub format: String,
+}
+
+/// The format that is found by content.
+pub const FORMAT_AUTO: &str = "auto";
+
+fn auto() -> String {
+    FORMAT_AUTO.into()
+}
+
+/// One of `[[applications]]`: every list that is given must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// Name of the application.
+    pub name: String,
+    /// Globs over the host, case not told apart; empty: any host.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Globs over the raw path; `*` stays within a segment, `**` does not; empty: any path.
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+/// One of `[mappings.NAME]`: how a JSON object of another shape becomes a request.
+///
+/// A *template* is text with `{/json/pointer}` where a value of the object goes: `"POST"` is a
+/// constant, `"{/eventTime}"` a value, `"/{/eventName}"` both. A template is absent when one of its
+/// values is missing, null, empty or in `ignore`. A list of templates: the first that is not
+/// absent. A value that is an object or an array goes in as its JSON text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mapping {
+    /// Field of the native record (`id`, `ts`, `app`, `method`, `host`, `path`, `query`, `url`,
+    /// `status`, `duration_ms`, `request_bytes`, `response_bytes`, `ip`, `user_agent`): template.
+    pub fields: BTreeMap<String, Templates>,
+    /// Request header: template.
+    pub request_headers: BTreeMap<String, Templates>,
+    /// Request cookie: template.
+    pub request_cookies: BTreeMap<String, Templates>,
+    /// Response header: template.
+    pub response_headers: BTreeMap<String, Templates>,
+    /// Pointer to what becomes the request's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_body: Option<String>,
+    /// Pointer to what becomes the response's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_body: Option<String>,
+    /// Texts that stand for absence, such as `-`.
+    pub ignore: Vec<String>,
+    /// What a number in `ts` counts. A text that is RFC 3339 is read as that.
+    pub ts_unit: TimeUnit,
+    /// What the number in `duration_ms` counts, before it becomes milliseconds.
+    pub duration_unit: TimeUnit,
+}
+
+/// One template, or several of which the first that is not absent counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Templates {
+    /// One.
+    One(String),
+    /// In order.
+    Any(Vec<String>),
+}
+
+impl Templates {
+    /// The templates in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(template) => std::slice::from_ref(template),
+            Self::Any(templates) => templates,
+        }
+    }
+}
+
+/// A unit of time in a mapped record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeUnit {
+    /// Seconds, with a fraction.
+    S,
+    /// Milliseconds.
+    #[default]
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// One of `[[descriptions]]`: an `OpenAPI` document of an application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Whose.
+    pub app: String,
+    /// The document, JSON.
+    pub file: PathBuf,
+    /// Whether it is the current one; an earlier one tells zombie endpoints.
+    #[serde(default = "yes")]
+    pub current: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `[server]`: where the server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port. Loopback unless said otherwise: there is no login in front of it.
+    pub listen: SocketAddr,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)) }
+    }
+}
+
+/// `[secrets]`: the key secret values are hashed with. Neither: the store makes one for itself.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsConfig {
+    /// The key itself; better given as `SPOOR_SECRETS__KEY` than in a file others can read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A file whose content, without white space at its ends, is the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for SecretsConfig {
+    /// Never shows the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_ref().map(|_| "***");
+        f.debug_struct("SecretsConfig")
+            .field("key", &key)
+            .field("key_file", &self.key_file)
+            .finish()
+    }
+}
+
+impl SecretsConfig {
+    /// The configured key, if any.
+    ///
+    /// # Errors
+    /// When both are given, the file cannot be read, or the key is shorter than
+    /// [`SECRET_KEY_BYTES_MIN`].
+    pub fn read(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let refuse = |reason: String| ConfigError::Invalid { place: "secrets".into(), reason };
+        let key = match (&self.key, &self.key_file) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                return Err(refuse("give `key` or `key_file`, not both".into()));
+            }
+            (Some(key), None) => key.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map_err(|source| ConfigError::Read { path: file.clone(), source })?,
+        };
+        let key = key.trim();
+        if key.len() < SECRET_KEY_BYTES_MIN {
+            return Err(refuse(format!("the key needs at least {SECRET_KEY_BYTES_MIN} bytes")));
+        }
+        Ok(Some(key.as_bytes().to_vec()))
+    }
+}
+
+/// A number of bytes, written as a number or as text such as `"512 MiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ByteSize(pub u64);
+
+/// A size that does not parse.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is no size; write a number of bytes, or one with KiB, MiB, GiB, KB, MB or GB")]
+pub struct SizeError(String);
+
+impl FromStr for ByteSize {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let bad = || SizeError(text.into());
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kib" => 1 << 10,
+            "mib" => 1 << 20,
+            "gib" => 1 << 30,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            _ => return Err(bad()),
+        };
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        number.checked_mul(factor).map(Self).ok_or_else(bad)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(u64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(bytes) => Ok(Self(bytes)),
+            Form::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// Why a configuration is refused: one line that says where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file it names cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML.
+    #[error("{path}, line {line}: {reason}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What was expected.
+        reason: String,
+    },
+    /// A key that is unknown, or a value of the wrong type.
+    #[error("configuration: {0}")]
+    Shape(String),
+    /// A value out of bounds, or two that do not go together.
+    #[error("configuration, `{place}`: {reason}")]
+    Invalid {
+        /// Such as `sources.access.path`.
+        place: String,
+        /// What to do.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Defaults, then the file if one is given, then the environment; checked.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says in one line where and what to do.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(path) = path {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+            figment = figment.merge(Toml::string(&checked_toml(path, &text)?));
+        }
+        // Only names with a section: SPOOR_LOG and the like are not configuration.
+        let env = Env::prefixed(ENV_PREFIX).filter(|key| key.as_str().contains("__")).split("__");
+        let config: Self = figment.merge(env).extract().map_err(|error| shape(path, error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what types cannot say. [`Config::load`] has done so; call it again after overwriting
+    /// fields. The rules are checked by [`RuleSet::check`], which lists every reason.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with the first reason.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let engine = &self.engine;
+        require(engine.workers <= WORKERS_MAX, "engine.workers", || {
+            format!("at most {WORKERS_MAX}")
+        })?;
+        require(engine.hot_bytes.0 >= HOT_BYTES_MIN, "engine.hot_bytes", || {
+            format!("at least {HOT_BYTES_MIN} bytes")
+        })?;
+        require(
+            (1..=engine.epoch_max_ms).contains(&engine.epoch_min_ms),
+            "engine.epoch_min_ms",
+            || "at least 1 and not above epoch_max_ms".into(),
+        )?;
+        require(engine.epoch_records > 0, "engine.epoch_records", || "at least 1".into())?;
+        require(engine.epoch_bytes.0 > 0, "engine.epoch_bytes", || "at least 1".into())?;
+        self.check_sources()?;
+        unique("applications", self.applications.iter().map(|app| app.name.as_str()))?;
+        self.secrets.read().map(|_| ())
+    }
+
+    fn check_sources(&self) -> Result<(), ConfigError> {
+        unique("sources", self.sources.iter().map(|source| source.name.as_str()))?;
+        for source in &self.sources {
+            let place = format!("sources.{}", source.name);
+            let reads_path = source.kind != SourceKind::Stdin;
+            require(source.path.is_some() == reads_path, &place, || {
+                let needs = if reads_path { "needs a `path`" } else { "takes no `path`" };
+                format!("a source of this kind {needs}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a file, once it is TOML; so that a mistake is told with its line.
+fn checked_toml(path: &Path, text: &str) -> Result<String, ConfigError> {
+    match toml::from_str::<toml::Table>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(ConfigError::Syntax {
+            path: path.into(),
+            line: 1 + error.span().map_or(0, |span| {
+                text.as_bytes().iter().take(span.start).filter(|&&byte| byte == b'\n').count()
+            }),
+            reason: error.message().replace('\n', ", "),
+        }),
+    }
+}
+
+/// The first mistake in one line, with its key and the file or variable it came from.
+fn shape(path: Option<&Path>, error: figment::Error) -> ConfigError {
+    let Some(first) = error.into_iter().next() else {
+        return ConfigError::Shape("cannot be read".into());
+    };
+    let key = first.path.join(".");
+    let place = match (&first.metadata, path) {
+        (Some(data), _) if data.name.contains("environment") => " (environment)".to_owned(),
+        (_, Some(path)) => format!(" ({})", path.display()),
+        _ => String::new(),
+    };
+    let at = if key.is_empty() { String::new() } else { format!(", at `{key}`") };
+    ConfigError::Shape(format!("{}{at}{place}", first.kind))
+}
+
+fn require(holds: bool, place: &str, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid { place: place.into(), reason: reason() })
+}
+
+fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<(), ConfigError> {
+    let mut seen = HashSet::new();
+    for name in names {
+        require(!name.is_empty(), place, || "every entry needs a name".into())?;
+        require(seen.insert(name), place, || format!("`{name}` is there twice"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = std::env::temp_dir()
+            .join(format!("spoor-config-{}.toml", blake3::hash(text.as_bytes())));
+        std::fs::write(&file, text).unwrap();
+        let loaded = Config::load(Some(&file)).map_err(|error| error.to_string());
+        std::fs::remove_file(&file).unwrap();
+        loaded
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(load(""), Ok(Config::default()));
+        assert_eq!(Config::load(None).unwrap(), Config::default());
+        assert!(Config::default().engine.worker_count() >= 1);
+    }
+
+    #[test]
+    fn values_are_read_and_the_rest_stays_default() {
+        let config = load(
+            r#"
+            [engine]
+            workers = 3
+            hot_bytes = "64 MiB"
+            [[sources]]
+            name = "access"
+            kind = "follow"
+            path = "access.log"
+            [mappings.aws]
+            ignore = ["-"]
+            [mappings.aws.fields]
+            ts = "{/eventTime}"
+            ip = ["{/ip}", "{/client}"]
+            [[rules.grouping]]
+            name = "user"
+            point = "$request.header.x-user"
+            gap = { ms = 1000 }
+            [rules.settings]
+            gap = "none"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.engine.worker_count(), 3);
+        assert_eq!(config.engine.hot_bytes, ByteSize(64 << 20));
+        assert_eq!(config.sources[0].format, FORMAT_AUTO);
+        assert_eq!(config.mappings["aws"].fields["ip"].as_slice().len(), 2);
+        assert_eq!(config.rules.grouping[0].min_length, 1);
+        assert_eq!(config.rules.scope, RuleSet::default().scope);
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_one_line_with_its_place() {
+        for (text, says) in [
+            ("[engine]\nworker = 1", "worker"),
+            ("\n[engine\n", "line 2"),
+            ("[engine]\nworkers = \"many\"", "engine.workers"),
+            ("[engine]\nworkers = 1000", "at most 256"),
+            ("[engine]\nhot_bytes = \"3 parsecs\"", "3 parsecs"),
+            ("[engine]\nepoch_min_ms = 0", "engine.epoch_min_ms"),
+            ("[[sources]]\nname = \"a\"", "needs a `path`"),
+            ("[[sources]]\nname = \"a\"\nkind = \"stdin\"\npath = \"x\"", "takes no `path`"),
+            ("[[applications]]\nname = \"a\"\n[[applications]]\nname = \"a\"", "twice"),
+            ("[secrets]\nkey = \"short\"", "at least 16 bytes"),
+            ("[server]\nlisten = \"nowhere\"", "server.listen"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let config = load("[secrets]\nkey = \"0123456789abcdef\"").unwrap();
+        assert!(!format!("{config:?}").contains("0123456789"));
+        assert_eq!(config.secrets.read().unwrap().unwrap().len(), 16);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("7", 7), ("1KiB", 1024), ("2 mb", 2_000_000), (" 1 GiB ", 1 << 30)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for bad in ["", "MiB", "1.5 MiB", "-1", "99999999999 GiB"] {
+            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+    }
+}
