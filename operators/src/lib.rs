@@ -5,8 +5,10 @@
 //! read, `rules` what an admin can change, `assign` whose request it is, `sessionize` the reason
 //! this crate exists, `summary` what is counted.
 
+pub mod assign;
 pub mod facts;
 pub mod identity;
+pub mod inventory;
 pub mod request;
 pub mod rules;
 pub mod session;
