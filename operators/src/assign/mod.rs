@@ -53,7 +53,8 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// The item that travels. `payload` is the slice of the arena that this assignment appended.
+    /// The item that travels, of no origin. `payload` is the slice of the arena that this
+    /// assignment appended.
     #[must_use]
     pub fn into_assigned(self, payload: Bytes) -> Assigned {
         Assigned {
@@ -62,6 +63,7 @@ impl Assignment {
             ts: self.ts,
             id_hash: self.id_hash,
             gap_ms: self.gap_ms,
+            origin: 0,
             head_len: self.head_len,
             payload,
         }
