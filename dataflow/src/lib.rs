@@ -4,5 +4,7 @@
 //! It knows nothing of GraphQL or HTTP: whoever serves it sees the traits of [`service`].
 
 pub mod config;
+pub mod decode;
 pub mod query;
 pub mod service;
+pub mod source;

@@ -1,0 +1,156 @@
+//! Sources: where records come from, as chunks of whole records in the order of the input.
+//!
+//! A source keeps no queue: it reads only when asked for the next chunk, so whoever asks sets the
+//! pace, and memory is bounded by a few chunks whatever the size of the input. Offsets are those of
+//! the uncompressed stream. Every chunk carries a checkpoint; [`resume`] goes on behind it.
+
+pub mod chunk;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use chunk::{CHUNK_BYTES, Chunk, Content, LINE_BYTES_MAX, RAW_BYTES_MAX, SourceId};
+
+use crate::decode::Format;
+
+/// Something to read from.
+#[derive(Clone, Debug)]
+pub enum SourceSpec {
+    /// A file, plain or compressed, read to its end. Its name is the path as given.
+    File {
+        /// Path as given.
+        path: PathBuf,
+        /// None: from the content.
+        format: Option<Arc<Format>>,
+    },
+    /// Every file of a directory (not of those below it), by name. [`SourceSpec::expand`] makes
+    /// files of it; it is not opened itself.
+    Directory {
+        /// Path as given.
+        path: PathBuf,
+        /// None: from the content, of each file.
+        format: Option<Arc<Format>>,
+    },
+    /// Standard input, plain or compressed. Its name is `stdin`.
+    Stdin {
+        /// None: from the content.
+        format: Option<Arc<Format>>,
+    },
+    /// A plain file that grows, is rotated, or is truncated. It has no end.
+    Follow {
+        /// Path as given. It need not exist yet.
+        path: PathBuf,
+        /// None: from the content, as soon as there is a line.
+        format: Option<Arc<Format>>,
+    },
+}
+
+/// What a source has.
+#[derive(Debug)]
+pub enum Next {
+    /// Records.
+    Chunk(Chunk),
+    /// Nothing now, perhaps later: ask again after [`POLL_INTERVAL`].
+    Idle,
+    /// Nothing, ever.
+    End,
+}
+
+/// How long to wait before asking an idle source again.
+pub const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// A source that could not be read; the text names it and the place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The system refused.
+    #[error("{name}: {error} (at byte {offset})")]
+    Io {
+        /// Source.
+        name: String,
+        /// Offset in the uncompressed stream.
+        offset: u64,
+        /// What the system says.
+        #[source]
+        error: std::io::Error,
+    },
+    /// Its format is not known and was not given.
+    #[error("{name}: {reason}")]
+    Format {
+        /// Source.
+        name: String,
+        /// What was seen and what to do.
+        reason: String,
+    },
+    /// The input is not the one the checkpoint was made of.
+    #[error("{name}: {reason}")]
+    Resume {
+        /// Source.
+        name: String,
+        /// What differs.
+        reason: String,
+    },
+}
+
+/// A source of chunks.
+pub trait Source: Send {
+    /// Its name, as implicit ids and dead letters have it.
+    fn name(&self) -> &str;
+
+    /// The next chunk. Files and standard input block until there is one; a followed file never
+    /// waits: it answers [`Next::Idle`].
+    ///
+    /// # Errors
+    /// [`SourceError`]; everything before the place it names was delivered.
+    fn next(&mut self) -> Result<Next, SourceError>;
+}
+
+impl SourceSpec {
+    /// The sources to open: a directory's files, by name; anything else is itself.
+    ///
+    /// # Errors
+    /// [`SourceError::Io`] when the directory cannot be read.
+    pub fn expand(self) -> Result<Vec<Self>, SourceError> {
+        let Self::Directory { path, format } = self else { return Ok(vec![self]) };
+        let failed = |error| SourceError::Io { name: path.display().to_string(), offset: 0, error };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let file = entry.map_err(failed)?.path();
+            if file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort();
+        Ok(files.into_iter().map(|path| Self::File { path, format: format.clone() }).collect())
+    }
+
+    /// Its name, as implicit ids, dead letters and offsets have it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File { path, .. } | Self::Directory { path, .. } | Self::Follow { path, .. } => {
+                path.display().to_string()
+            }
+            Self::Stdin { .. } => "stdin".into(),
+        }
+    }
+}
+
+/// Opens a source at an offset of its uncompressed stream.
+///
+/// # Errors
+/// [`SourceError`]: it cannot be opened, is shorter than that, or its format is unknown.
+pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, SourceError> {
+    let reason = format!("cannot be read from byte {resume_at}");
+    Err(SourceError::Format { name: spec.name(), reason })
+}
+
+/// Opens a source behind the chunk whose checkpoint this is.
+///
+/// # Errors
+/// As [`open`]; [`SourceError::Resume`] when the checkpoint is not of this source.
+pub fn resume(spec: &SourceSpec, checkpoint: &[u8]) -> Result<Box<dyn Source>, SourceError> {
+    let offset = <[u8; 8]>::try_from(checkpoint).map(u64::from_le_bytes);
+    let reason = "the checkpoint is not of this source".into();
+    open(spec, offset.map_err(|_| SourceError::Resume { name: spec.name(), reason })?)
+}
