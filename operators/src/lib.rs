@@ -6,12 +6,15 @@
 //! this crate exists, `summary` what is counted.
 
 pub mod assign;
+pub mod breakdown;
 pub mod facts;
+pub mod histogram;
 pub mod identity;
 pub mod inventory;
 pub mod request;
 pub mod rules;
 pub mod session;
+pub mod sessionize;
 pub mod summary;
 pub mod time;
 pub mod totals;

@@ -1,0 +1,352 @@
+//! Counts by `(field, text)`: what a session was made of, with exact distinct counts.
+//!
+//! One vector of 24-byte entries and one shared string that holds all their texts, so that a copy
+//! of a small breakdown (each session changed in an epoch is copied once) is one `memcpy` and one
+//! reference count. Entries stay in the order they were first seen: requests of a session repeat
+//! their facts in that order, so a scan that begins where the last fact was found usually ends at
+//! once. Past [`SCAN_MAX`] entries a table over the hashes takes over, and a fact costs the same
+//! however many there are. Nothing observable depends on the order: equality, order, hash and the
+//! stored form look at entries sorted by `(field, hash, text)`.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::facts::{Fact, Field};
+use crate::wire::{Malformed, Reader, put_str, put_u64};
+
+/// Up to this many entries are scanned; beyond, there is a table.
+pub const SCAN_MAX: usize = 32;
+
+/// Counts by `(field, text)`.
+#[derive(Default)]
+pub struct Breakdown {
+    entries: Vec<Entry>,
+    /// All texts, in the order of `entries`.
+    texts: Arc<String>,
+    /// Open addressing by hash, positions in `entries` plus 1; empty up to [`SCAN_MAX`] entries.
+    table: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    count: u64,
+    /// Field in the highest byte, then where the text ends in `texts`.
+    tag: u64,
+}
+
+const END_BITS: u32 = 56;
+
+impl Entry {
+    fn new(fact: &Fact<'_>, count: u64, end: usize) -> Self {
+        Self { hash: fact.hash, count, tag: (fact.field as u64) << END_BITS | end as u64 }
+    }
+
+    fn end(self) -> usize {
+        (self.tag & ((1 << END_BITS) - 1)) as usize
+    }
+
+    fn field_number(self) -> u8 {
+        (self.tag >> END_BITS) as u8
+    }
+}
+
+impl Breakdown {
+    /// Number of entries, of all fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds to a value's count. `hint` is where to look first; answers where the value is.
+    #[inline]
+    pub(crate) fn add(&mut self, fact: &Fact<'_>, count: u64, hint: usize) -> usize {
+        match self.find(fact, hint) {
+            Some(at) => {
+                let entry = &mut self.entries[at];
+                entry.count = entry.count.saturating_add(count);
+                at
+            }
+            None => self.push(fact, count),
+        }
+    }
+
+    /// Takes from a value's count; whether that much had been counted.
+    pub(crate) fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
+        let Some(at) = self.find(fact, 0) else { return false };
+        let Some(left) = self.entries[at].count.checked_sub(count) else { return false };
+        self.entries[at].count = left;
+        if left == 0 {
+            let mut rest = Self::default();
+            for (fact, count) in self.facts().filter(|(_, count)| *count > 0) {
+                rest.push(&fact, count);
+            }
+            *self = rest;
+        }
+        true
+    }
+
+    /// Adds everything another one counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (at, (fact, count)) in other.facts().enumerate() {
+            self.add(&fact, count, at);
+        }
+    }
+
+    /// The count of a value; 0 when there was none.
+    #[must_use]
+    pub fn count(&self, field: Field, text: &str) -> u64 {
+        self.find(&Fact::new(field, text), 0).map_or(0, |at| self.entries[at].count)
+    }
+
+    /// Values and their counts, in no order that means anything.
+    pub fn facts(&self) -> impl Iterator<Item = (Fact<'_>, u64)> {
+        (0..self.entries.len()).map(|at| (self.fact(at), self.entries[at].count))
+    }
+
+    /// Approximate bytes on the heap that are not shared with an earlier copy.
+    #[must_use]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+            + self.texts.capacity()
+            + self.table.capacity() * size_of::<u32>()
+    }
+
+    fn text(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end());
+        self.texts.get(start..self.entries[at].end()).unwrap_or_default()
+    }
+
+    fn fact(&self, at: usize) -> Fact<'_> {
+        let entry = self.entries[at];
+        let field = Field::from_u8(entry.field_number()).expect("made from a field");
+        Fact { field, hash: entry.hash, text: self.text(at) }
+    }
+
+    #[inline]
+    fn is(&self, at: usize, fact: &Fact<'_>) -> bool {
+        self.entries[at].hash == fact.hash
+            && self.entries[at].field_number() == fact.field as u8
+            && self.text(at) == fact.text
+    }
+
+    #[inline]
+    fn find(&self, fact: &Fact<'_>, hint: usize) -> Option<usize> {
+        if !self.table.is_empty() {
+            return self.look_up(fact);
+        }
+        let hint = hint.min(self.entries.len());
+        (hint..self.entries.len()).chain(0..hint).find(|at| self.is(*at, fact))
+    }
+
+    fn look_up(&self, fact: &Fact<'_>) -> Option<usize> {
+        let mask = self.table.len() - 1;
+        let mut slot = fact.hash as usize & mask;
+        loop {
+            let at = (self.table[slot] as usize).checked_sub(1)?;
+            if self.is(at, fact) {
+                return Some(at);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn push(&mut self, fact: &Fact<'_>, count: u64) -> usize {
+        let at = self.entries.len();
+        append(&mut self.texts, fact.text);
+        self.entries.push(Entry::new(fact, count, self.texts.len()));
+        if self.entries.len() * 2 > self.table.len() && self.entries.len() > SCAN_MAX {
+            self.rebuild_table();
+        } else if !self.table.is_empty() {
+            self.enter(at);
+        }
+        at
+    }
+
+    fn rebuild_table(&mut self) {
+        self.table.clear();
+        self.table.resize((self.entries.len() * 4).next_power_of_two(), 0);
+        (0..self.entries.len()).for_each(|at| self.enter(at));
+    }
+
+    fn enter(&mut self, at: usize) {
+        let mask = self.table.len() - 1;
+        let mut slot = self.entries[at].hash as usize & mask;
+        while self.table[slot] != 0 {
+            slot = (slot + 1) & mask;
+        }
+        self.table[slot] = at as u32 + 1;
+    }
+
+    /// Positions of the entries sorted by `(field, hash, text)`.
+    fn sorted(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        order.sort_unstable_by(|a, b| {
+            let (a, b) = (*a as usize, *b as usize);
+            let key = |at: usize| (self.entries[at].field_number(), self.entries[at].hash);
+            key(a).cmp(&key(b)).then_with(|| self.text(a).cmp(self.text(b)))
+        });
+        order
+    }
+
+    /// Appends the stored form: the number of entries, then field, count and text of each.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.entries.len() as u64);
+        for at in self.sorted() {
+            let at = at as usize;
+            out.push(self.entries[at].field_number());
+            put_u64(out, self.entries[at].count);
+            put_str(out, self.text(at));
+        }
+    }
+
+    /// Reads the stored form, which must be the whole slice.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything [`Breakdown::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut stored = StoredBreakdown::new(bytes)?;
+        let mut read = Self::default();
+        // An entry takes at least three bytes, so a forged length reserves little.
+        read.entries.reserve(stored.len().min(bytes.len() / 3));
+        let mut texts = String::with_capacity(bytes.len());
+        for next in &mut stored {
+            let (field, text, count) = next?;
+            texts.push_str(text);
+            read.entries.push(Entry::new(&Fact::new(field, text), count, texts.len()));
+        }
+        if !stored.from.is_empty() {
+            return Err(Malformed("bytes after a breakdown"));
+        }
+        read.texts = Arc::new(texts);
+        if read.entries.len() > SCAN_MAX {
+            read.rebuild_table();
+        }
+        Ok(read)
+    }
+}
+
+/// Appends to a text that copies may share.
+fn append(texts: &mut Arc<String>, more: &str) {
+    if let Some(own) = Arc::get_mut(texts) {
+        own.push_str(more);
+    } else {
+        let room = texts.len() / 8 + 2 * more.len();
+        let mut own = String::with_capacity(texts.len() + room);
+        own.push_str(texts);
+        own.push_str(more);
+        *texts = Arc::new(own);
+    }
+}
+
+/// Entries of a stored breakdown, read one by one: field, text and count.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredBreakdown<'a> {
+    left: usize,
+    from: Reader<'a>,
+}
+
+impl<'a> StoredBreakdown<'a> {
+    /// Entries of a stored breakdown, which must be the whole slice.
+    ///
+    /// # Errors
+    /// [`Malformed`] when not even its length can be read.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut from = Reader(bytes);
+        let left = usize::try_from(from.u64()?).map_err(|_| Malformed("length"))?;
+        Ok(Self { left, from })
+    }
+
+    /// Entries left, as the stored form claims.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.left
+    }
+
+    /// Whether no entry is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
+    fn entry(&mut self) -> Result<(Field, &'a str, u64), Malformed> {
+        let field = Field::from_u8(self.from.u8()?).ok_or(Malformed("field of a breakdown"))?;
+        let count = self.from.u64()?;
+        Ok((field, self.from.str()?, count))
+    }
+}
+
+impl<'a> Iterator for StoredBreakdown<'a> {
+    type Item = Result<(Field, &'a str, u64), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let entry = self.entry();
+        if entry.is_err() {
+            self.left = 0;
+        }
+        Some(entry)
+    }
+}
+
+impl Clone for Breakdown {
+    /// Leaves room for one more entry: a copy is made to be added to.
+    fn clone(&self) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.len() + 1);
+        entries.extend_from_slice(&self.entries);
+        Self { entries, texts: Arc::clone(&self.texts), table: self.table.clone() }
+    }
+}
+
+impl PartialEq for Breakdown {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(at, (fact, count)): (usize, (Fact<'_>, u64))| {
+            other.find(&fact, at).is_some_and(|found| other.entries[found].count == count)
+        };
+        self.entries.len() == other.entries.len() && self.facts().enumerate().all(same)
+    }
+}
+
+impl Eq for Breakdown {}
+
+impl Ord for Breakdown {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let view = |breakdown: &Self, at: u32| {
+            let (fact, count) = (breakdown.fact(at as usize), breakdown.entries[at as usize].count);
+            (fact.field, fact.hash, fact.text.to_owned(), count)
+        };
+        let left = self.sorted().into_iter().map(|at| view(self, at));
+        left.cmp(other.sorted().into_iter().map(|at| view(other, at)))
+    }
+}
+
+impl PartialOrd for Breakdown {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Breakdown {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // A sum does not depend on the order.
+        let mix = |sum: u64, entry: &Entry| sum.wrapping_add(entry.hash.wrapping_mul(entry.count));
+        state.write_u64(self.entries.iter().fold(0, mix));
+    }
+}
+
+impl std::fmt::Debug for Breakdown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |at: u32| {
+            let fact = self.fact(at as usize);
+            ((fact.field, fact.text), self.entries[at as usize].count)
+        };
+        f.debug_map().entries(self.sorted().into_iter().map(show)).finish()
+    }
+}

@@ -1,0 +1,233 @@
+//! The seam between `sessionize` and whatever keeps its state.
+//!
+//! The hot state is a cache: everything in it was given to the backend in an epoch's changes, and
+//! can be asked back. A backend answers as of the end of the epoch before the one being processed,
+//! which is why it says when an epoch may be processed ([`SessionBackend::ready`]). Per worker,
+//! calls come from one thread, epochs in order: `expire_before`, questions and changes, `seal`.
+//!
+//! A backend cannot fail towards `sessionize`: one that cannot read or write must remember that it
+//! failed, answer with nothing, never be `ready` again, and see to it that the process stops.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use crate::facts::Assigned;
+use crate::identity::IdentityId;
+use crate::session::Session;
+use crate::time::{Day, Epoch};
+
+/// One identity on one day: the unit of state. Ordered as it is stored within a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DayKey {
+    /// The day.
+    pub day: Day,
+    /// Whose.
+    pub identity: IdentityId,
+}
+
+/// Sessions of an identity-day, ascending by start. Nearly always there is one.
+pub type Sessions = SmallVec<[Arc<Session>; 1]>;
+
+/// What an epoch does to the retained requests of an identity-day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogChange {
+    /// Nothing.
+    None,
+    /// These are retained as well, in this order.
+    Append(Vec<Assigned>),
+    /// Exactly these are retained from now on.
+    Replace(Vec<Assigned>),
+    /// The stored requests are the ones they were; what is derived from them is this now. A log
+    /// that keeps stored requests only has nothing to write.
+    Derived(Vec<Assigned>),
+}
+
+/// What an epoch does to an identity-day.
+#[derive(Clone, Debug)]
+pub struct DayChange {
+    /// Of which.
+    pub key: DayKey,
+    /// Its retained requests.
+    pub log: LogChange,
+    /// Its sessions; those not named stay as they are.
+    pub sessions: SmallVec<[SessionChange; 1]>,
+}
+
+/// What an epoch does to a session. An old and a new one that overlap in time are one change.
+///
+/// At least one is there, and they differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionChange {
+    /// What is no more.
+    pub old: Option<Arc<Session>>,
+    /// What there is instead.
+    pub new: Option<Arc<Session>>,
+}
+
+/// What a worker did in an epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EpochCounts {
+    /// Requests retained that were not before, in sessions or not.
+    pub inserted: u64,
+    /// Requests no longer retained.
+    pub removed: u64,
+    /// Requests with an explicit id that their identity-day knew already, by
+    /// [`Assigned::origin`].
+    pub duplicates: SmallVec<[(u32, u64); 1]>,
+    /// Retractions of requests that were not retained; without effect.
+    pub unmatched: u64,
+    /// Items whose head could not be read; without effect. Always 0 for what `assign` makes.
+    pub malformed: u64,
+    /// Changed identity-days.
+    pub days: u64,
+    /// Identity-days that were made anew from their requests.
+    pub rebuilt: u64,
+    /// Approximate bytes of hot state.
+    pub hot_bytes: u64,
+    /// Identity-days in hot state.
+    pub hot_days: u64,
+}
+
+/// Keeps sessions and requests for one worker.
+pub trait SessionBackend {
+    /// Whether an epoch may be processed: everything before it can be asked for, and is durable
+    /// as far as this backend goes. Asked again whenever the operator is activated.
+    fn ready(&mut self, epoch: Epoch) -> bool;
+
+    /// Asked when an epoch begins: days before the answer are gone whole, from the hot state too.
+    /// Neither their sessions nor their totals are retracted from the output; whoever keeps what
+    /// was computed from it drops the same days.
+    fn expire_before(&mut self, epoch: Epoch) -> Option<Day> {
+        let _ = epoch;
+        None
+    }
+
+    /// The sessions of an identity-day that is not hot. Empty means that nothing is retained of it.
+    fn sessions(&mut self, key: DayKey) -> Sessions;
+
+    /// Adds every retained request of an identity-day that has an explicit id. Asked at the first
+    /// explicit id for an identity-day that came from [`SessionBackend::sessions`].
+    fn ids(&mut self, key: DayKey, out: &mut IdSet);
+
+    /// All retained requests of an identity-day, in the order of the log, as the rules in force in
+    /// the epoch being processed see them (as given, when rules never change).
+    fn requests(&mut self, key: DayKey) -> Vec<Assigned>;
+
+    /// One changed identity-day. Within an epoch at most one for each, ascending.
+    fn change(&mut self, epoch: Epoch, change: DayChange);
+
+    /// The epoch is complete on this worker. Called for every epoch in order, changed or not.
+    fn seal(&mut self, epoch: Epoch, counts: EpochCounts);
+}
+
+/// The explicit ids known to an identity-day, each with a fingerprint of the stored request.
+///
+/// An id that comes again with the same stored request is a plain duplicate. One that comes with
+/// another is retained, and the least of the two by `(ts, stored request)` counts: so it does not
+/// matter which came first.
+#[derive(Clone, Debug, Default)]
+pub struct IdSet {
+    few: SmallVec<[IdEntry; 1]>,
+    many: HashTable<IdEntry>,
+}
+
+type IdEntry = (u64, u64);
+
+/// Up to this many ids are scanned; beyond, there is a table.
+const IDS_SCANNED: usize = 16;
+
+/// What an [`IdSet`] knows of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its id is new, and has been added.
+    New,
+    /// The very same request is retained.
+    Same,
+    /// Another request with its id is retained.
+    Other,
+}
+
+impl IdSet {
+    /// Adds a request with an explicit id, unless a request with that id is there.
+    pub fn insert(&mut self, id_hash: u64, stored: &[u8]) -> Known {
+        let entry = (id_hash, xxhash_rust::xxh3::xxh3_64(stored));
+        let known = if self.many.is_empty() {
+            known_among(&self.few, entry)
+        } else {
+            let same_id = self.many.iter_hash(id_hash).copied().filter(|known| known.0 == id_hash);
+            known_among(&same_id.collect::<SmallVec<[IdEntry; 2]>>(), entry)
+        };
+        if known == Known::New {
+            self.push(entry);
+        }
+        known
+    }
+
+    /// Adds a request whatever requests with its id are there.
+    pub fn insert_also(&mut self, id_hash: u64, stored: &[u8]) {
+        if self.insert(id_hash, stored) == Known::Other {
+            self.push((id_hash, xxhash_rust::xxh3::xxh3_64(stored)));
+        }
+    }
+
+    fn push(&mut self, entry: IdEntry) {
+        if self.many.is_empty() && self.few.len() < IDS_SCANNED {
+            self.few.push(entry);
+            return;
+        }
+        for entry in self.few.drain(..).chain([entry]) {
+            self.many.insert_unique(entry.0, entry, |entry| entry.0);
+        }
+    }
+
+    /// Number of requests.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.few.len() + self.many.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Approximate bytes on the heap.
+    #[must_use]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let few = if self.few.spilled() { self.few.capacity() } else { 0 };
+        few * size_of::<IdEntry>() + self.many.capacity() * (size_of::<IdEntry>() + 2)
+    }
+}
+
+fn known_among(entries: &[IdEntry], entry: IdEntry) -> Known {
+    if entries.contains(&entry) {
+        Known::Same
+    } else if entries.iter().any(|known| known.0 == entry.0) {
+        Known::Other
+    } else {
+        Known::New
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_new_then_the_same_or_another_request_however_many_there_are() {
+        let mut ids = IdSet::default();
+        for id in 1..=100_u64 {
+            let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            assert_eq!(ids.insert(hash, b"a"), Known::New, "{id}");
+            assert_eq!(ids.insert(hash, b"a"), Known::Same, "{id}");
+            assert_eq!(ids.insert(hash, b"b"), Known::Other, "{id}");
+            ids.insert_also(hash, b"b");
+            assert_eq!(ids.insert(hash, b"b"), Known::Same, "{id}");
+            assert_eq!(ids.insert(hash, b"c"), Known::Other, "{id}");
+            assert_eq!(ids.len(), 2 * id as usize);
+        }
+    }
+}
