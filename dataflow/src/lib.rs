@@ -8,3 +8,4 @@ pub mod decode;
 pub mod query;
 pub mod service;
 pub mod source;
+pub mod store;

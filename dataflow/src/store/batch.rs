@@ -1,0 +1,177 @@
+//! What one worker changes in one epoch, encoded on that worker's thread.
+//!
+//! A [`Part`] is already a RocksDB batch: rows and log blocks are encoded as the changes come (they
+//! come sorted), the index when the part is sealed. The committer only joins the parts' bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rocksdb::WriteBatch;
+use spoor_operators::facts::{Assigned, NO_GAP};
+use spoor_operators::session::Session;
+use spoor_operators::sessionize::backend::{DayChange, DayKey, LogChange, SessionChange};
+use spoor_operators::time::{Day, Epoch, EventTime};
+
+use super::meta::DayCount;
+use super::postings::{self, Additions};
+use super::{Family, Inner, StoreError, keys, log};
+
+/// Changes of one worker in one epoch.
+pub struct Part {
+    inner: Arc<Inner>,
+    epoch: Epoch,
+    number: u16,
+    batch: WriteBatch,
+    additions: Additions,
+    buffer: Vec<u8>,
+    next_day: Option<(Day, EventTime)>,
+    pub(super) days: BTreeMap<Day, DayCount>,
+    pub(super) closing: HashMap<i64, i64>,
+}
+
+/// When a session closes: `end + gap`, or at the start of the next day if that is sooner.
+pub(super) fn closes_at(end: EventTime, gap_ms: u32, next_day: EventTime) -> EventTime {
+    if gap_ms == NO_GAP {
+        return next_day;
+    }
+    EventTime(end.0.saturating_add(i64::from(gap_ms))).min(next_day)
+}
+
+/// The minute, since the Unix epoch, that an instant falls in.
+pub(super) fn minute_of(at: EventTime) -> i64 {
+    at.0.div_euclid(60_000)
+}
+
+impl Part {
+    pub(super) fn new(inner: Arc<Inner>, epoch: Epoch, number: u16) -> Self {
+        Self {
+            inner,
+            epoch,
+            number,
+            batch: WriteBatch::default(),
+            additions: Additions::default(),
+            buffer: Vec::new(),
+            next_day: None,
+            days: BTreeMap::new(),
+            closing: HashMap::new(),
+        }
+    }
+
+    /// The epoch it belongs to.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Takes up what the epoch does to one identity-day. Once for each in a part; ascending is
+    /// fastest.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a replaced log cannot be read.
+    pub fn day_change(&mut self, change: &DayChange) -> Result<(), StoreError> {
+        let grown = matches!(change.log, LogChange::Append(_));
+        match &change.log {
+            LogChange::None | LogChange::Derived(_) => {}
+            LogChange::Append(requests) => self.append(change.key, requests),
+            LogChange::Replace(requests) => self.replace(change.key, requests)?,
+        }
+        // An old session's start may be the start of another change's new one: deletions first.
+        for session in &change.sessions {
+            self.remove(change.key, session);
+        }
+        for session in &change.sessions {
+            self.session(change.key, session, grown);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, key: DayKey, requests: &[Assigned]) {
+        if requests.is_empty() {
+            return;
+        }
+        self.buffer.clear();
+        for request in requests {
+            let stored = request.stored();
+            log::push(&mut self.buffer, stored);
+            if self.inner.index_request_ids
+                && let Ok((_, id, _)) = log::peek(stored)
+            {
+                self.additions.request_id(key.day, key.identity, id);
+            }
+        }
+        let block = keys::block(key.day, key.identity, self.epoch);
+        self.batch.put_cf(self.inner.cf(Family::Requests), block, &self.buffer);
+        self.days.entry(key.day).or_default().requests += requests.len() as i64;
+    }
+
+    fn replace(&mut self, key: DayKey, requests: &[Assigned]) -> Result<(), StoreError> {
+        let mut removed = 0;
+        let blocks = self.inner.blocks(key, |epoch, block| {
+            removed += log::count(block)?;
+            Ok(epoch)
+        })?;
+        let cf = self.inner.cf(Family::Requests);
+        for epoch in blocks {
+            self.batch.delete_cf(cf, keys::block(key.day, key.identity, epoch));
+        }
+        self.days.entry(key.day).or_default().requests -= removed as i64;
+        self.append(key, requests);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: DayKey, change: &SessionChange) {
+        let Some(old) = change.old.as_deref() else { return };
+        self.count(key.day, old, -1);
+        if change.new.as_ref().is_none_or(|new| new.start != old.start) {
+            let row = keys::session(key.day, key.identity, old.start);
+            self.batch.delete_cf(self.inner.cf(Family::Sessions), row);
+        }
+    }
+
+    fn session(&mut self, key: DayKey, change: &SessionChange, grown: bool) {
+        let (old, Some(new)) = (change.old.as_deref(), change.new.as_deref()) else { return };
+        self.count(key.day, new, 1);
+        let cf = self.inner.cf(Family::Sessions);
+        self.buffer.clear();
+        new.encode(&mut self.buffer);
+        self.batch.put_cf(cf, keys::session(key.day, key.identity, new.start), &self.buffer);
+        if old.is_none_or(|old| old.start != new.start) {
+            self.additions.start(new);
+        }
+        let additions = &mut self.additions;
+        postings::new_terms(old, new, grown, |term| additions.term(new, term));
+    }
+
+    /// Adds a session's weight to the counters.
+    fn count(&mut self, day: Day, session: &Session, weight: i64) {
+        self.days.entry(day).or_default().sessions += weight;
+        let next_day = match self.next_day {
+            Some((known, start)) if known == day => start,
+            _ => self.inner.zone.start_of(Day(day.0.saturating_add(1))),
+        };
+        self.next_day = Some((day, next_day));
+        let minute = minute_of(closes_at(session.end, session.gap_ms, next_day));
+        *self.closing.entry(minute).or_default() += weight;
+    }
+
+    /// Encodes the index. To be called on the worker's thread when its epoch is complete; a commit
+    /// seals what is not sealed.
+    pub fn seal(&mut self) {
+        let (batch, cf) = (&mut self.batch, self.inner.cf(Family::Index));
+        self.additions.write(self.epoch, self.number, |key, value| batch.put_cf(cf, key, value));
+        self.buffer = Vec::new();
+    }
+
+    /// The encoded changes.
+    pub(super) fn batch(&mut self) -> &WriteBatch {
+        self.seal();
+        &self.batch
+    }
+
+    /// Bytes of the encoded changes so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batch.size_in_bytes()
+    }
+}

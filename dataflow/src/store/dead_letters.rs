@@ -1,0 +1,105 @@
+//! Refused records: a numbered list of which the newest [`DEAD_LETTERS_KEPT`] are kept.
+
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
+use rocksdb::{ColumnFamily, WriteBatch};
+use spoor_operators::time::Epoch;
+use spoor_operators::wire::{Malformed, Reader, put_str, put_u64};
+
+use super::limits::DEAD_LETTERS_KEPT;
+use crate::query::DeadLetter;
+
+/// Key of a dead letter.
+pub(super) fn key(sequence: u64) -> [u8; 8] {
+    sequence.to_be_bytes()
+}
+
+/// Appends letters to the list (their sequence numbers are given here) and drops the oldest beyond
+/// what is kept. `kept` is the range of sequence numbers of the list.
+pub(super) fn append(
+    batch: &mut WriteBatch,
+    cf: &ColumnFamily,
+    kept: &mut (u64, u64),
+    letters: &[DeadLetter],
+) {
+    let surplus = letters.len().saturating_sub(DEAD_LETTERS_KEPT as usize);
+    for letter in &letters[surplus..] {
+        batch.put_cf(cf, key(kept.1), encode(letter));
+        kept.1 += 1;
+    }
+    while kept.1 - kept.0 > DEAD_LETTERS_KEPT {
+        batch.delete_cf(cf, key(kept.0));
+        kept.0 += 1;
+    }
+}
+
+fn encode(letter: &DeadLetter) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + letter.raw.len());
+    put_str(&mut out, &letter.source);
+    put_u64(&mut out, letter.offset);
+    put_str(&mut out, letter.code);
+    put_str(&mut out, &letter.reason);
+    put_u64(&mut out, letter.epoch.0);
+    out.extend_from_slice(&letter.raw);
+    out
+}
+
+/// Reads one entry of the list.
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<DeadLetter, Malformed> {
+    let sequence = key.try_into().map_err(|_| Malformed("key of a dead letter"))?;
+    let mut from = Reader(value);
+    Ok(DeadLetter {
+        sequence: u64::from_be_bytes(sequence),
+        source: from.str()?.into(),
+        offset: from.u64()?,
+        code: intern_code(from.str()?),
+        reason: from.str()?.into(),
+        epoch: Epoch(from.u64()?),
+        raw: from.0.to_vec(),
+    })
+}
+
+/// Distinct codes that are kept apart; there are about ten.
+const CODES_MAX: usize = 256;
+
+/// A code read from disk as the static text the interfaces have. Codes are closed, so this holds a
+/// handful of texts; what a damaged store may bring is bounded.
+#[must_use]
+pub fn intern_code(code: &str) -> &'static str {
+    static CODES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let mut codes = CODES.lock();
+    let codes = codes.get_or_insert_default();
+    match codes.get(code) {
+        Some(known) => known,
+        None if codes.len() < CODES_MAX && code.len() <= 64 => {
+            let kept: &'static str = Box::leak(code.into());
+            codes.insert(kept);
+            kept
+        }
+        None => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_comes_back_and_truncations_are_errors() {
+        let letter = DeadLetter {
+            sequence: 7,
+            source: "access.log".into(),
+            offset: 12,
+            code: "bad_json",
+            reason: "not an object".into(),
+            raw: b"\xff{".to_vec(),
+            epoch: Epoch(3),
+        };
+        let bytes = encode(&letter);
+        assert_eq!(decode(&key(7), &bytes), Ok(letter));
+        assert!(decode(&key(7), &bytes[..8]).is_err());
+        assert!(decode(b"", &bytes).is_err());
+        assert_eq!(intern_code(&"x".repeat(65)), "unknown");
+    }
+}

@@ -1,0 +1,187 @@
+//! Reads for the workers: the latest commit, not a snapshot.
+//!
+//! `sessionize` asks these while the epoch before its own is the last committed one. The first
+//! sight of an identity on a day asks for sessions that are not there: prefix filters answer that
+//! without reading a block.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rocksdb::{DBRawIterator, ReadOptions};
+use spoor_operators::identity::{IdentityId, PARTITIONS};
+use spoor_operators::session::Session;
+use spoor_operators::sessionize::backend::{DayKey, Sessions};
+use spoor_operators::time::{Day, Epoch};
+
+use super::limits::LOG_BYTES_MAX;
+use super::{Family, Inner, Store, StoreError, keys, log};
+
+/// A row's session.
+pub(super) fn decode_row(key: &[u8], row: &[u8]) -> Result<Session, StoreError> {
+    let (day, identity, start) = keys::parse_session(key)?;
+    let session = Session::decode(row)?;
+    if (session.day, session.identity.id, session.start) == (day, identity, start) {
+        Ok(session)
+    } else {
+        Err(StoreError::Damaged("a session row lies under another's key".into()))
+    }
+}
+
+impl Inner {
+    /// Visits the entries of one identity-day in order of their keys.
+    pub(super) fn of_identity_day(
+        &self,
+        family: Family,
+        key: DayKey,
+        mut options: ReadOptions,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let prefix = keys::identity_day(key.day, key.identity);
+        options.set_prefix_same_as_start(true);
+        let mut entries = self.db.raw_iterator_cf_opt(self.cf(family), options);
+        entries.seek(prefix);
+        while let Some((key, value)) = entries.item().filter(|(key, _)| key.starts_with(&prefix)) {
+            visit(key, value)?;
+            entries.next();
+        }
+        Ok(entries.status()?)
+    }
+
+    /// What `visit` answers for each block of the log of an identity-day.
+    pub(super) fn blocks<T>(
+        &self,
+        key: DayKey,
+        mut visit: impl FnMut(Epoch, &[u8]) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut answers = Vec::new();
+        self.of_identity_day(Family::Requests, key, ReadOptions::default(), |key, block| {
+            answers.push(visit(keys::parse_block(key)?.2, block)?);
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+}
+
+impl Store {
+    /// The sessions of an identity-day, ascending by start. None for a dropped day.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn load_sessions(&self, key: DayKey) -> Result<Sessions, StoreError> {
+        let mut sessions = Sessions::new();
+        let options = ReadOptions::default();
+        self.inner.of_identity_day(Family::Sessions, key, options, |key, row| {
+            sessions.push(Arc::new(decode_row(key, row)?));
+            Ok(())
+        })?;
+        Ok(sessions)
+    }
+
+    /// The stored requests of an identity-day in arrival order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn load_log(&self, key: DayKey) -> Result<Vec<Bytes>, StoreError> {
+        let mut requests = Vec::new();
+        self.inner.blocks(key, |_, block| {
+            Ok(log::split(&Bytes::copy_from_slice(block), &mut requests)?)
+        })?;
+        Ok(requests)
+    }
+
+    /// Visits the stored requests of an identity-day that have an explicit id, with that id.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn each_explicit_id(
+        &self,
+        key: DayKey,
+        mut visit: impl FnMut(&str, &[u8]),
+    ) -> Result<(), StoreError> {
+        self.inner.blocks(key, |_, block| {
+            let mut from = spoor_operators::wire::Reader(block);
+            while !from.is_empty() {
+                let stored = from.block()?;
+                let (_, id, explicit) = log::peek(stored)?;
+                if explicit {
+                    visit(id, stored);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// The next identity-days of the request log in order of their keys (days ascending, then
+    /// partitions, then identities), those of the partitions `owned` says only, after `after`:
+    /// whole identity-days until `requests` requests are reached. Empty at the end. Requests that
+    /// are in no session are among them, under their limbo identities.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn scan_log(
+        &self,
+        owned: impl Fn(u16) -> bool,
+        after: Option<DayKey>,
+        requests: usize,
+    ) -> Result<Vec<(DayKey, Vec<Bytes>)>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        options.fill_cache(false);
+        let cf = self.inner.cf(Family::Requests);
+        let mut blocks = self.inner.db.raw_iterator_cf_opt(cf, options);
+        match after.and_then(|key| keys::after(&keys::identity_day(key.day, key.identity))) {
+            Some(next) => blocks.seek(next),
+            None if after.is_none() => blocks.seek_to_first(),
+            None => return Ok(Vec::new()),
+        }
+        let (mut days, mut found): (Vec<(DayKey, Vec<Bytes>)>, _) = (Vec::new(), 0);
+        while let Some((key, block)) = blocks.item() {
+            let (day, identity, _) = keys::parse_block(key)?;
+            let partition = identity.partition();
+            if !owned(partition) {
+                skip(&mut blocks, day, partition, &owned);
+                continue;
+            }
+            let key = DayKey { day, identity };
+            if days.last().is_none_or(|(last, _)| *last != key) {
+                if found >= requests {
+                    break;
+                }
+                days.push((key, Vec::new()));
+            }
+            let (_, log) = days.last_mut().expect("pushed when there was none");
+            let before = log.len();
+            log::split(&Bytes::copy_from_slice(block), log)?;
+            found += log.len() - before;
+            blocks.next();
+        }
+        blocks.status()?;
+        Ok(days)
+    }
+}
+
+/// Goes to the next owned partition of a day, or past the day.
+fn skip(blocks: &mut DBRawIterator<'_>, day: Day, partition: u16, owned: impl Fn(u16) -> bool) {
+    match (partition + 1..PARTITIONS).find(|next| owned(*next)) {
+        Some(next) => blocks.seek(keys::partition_prefix(day, next)),
+        None => {
+            let past = keys::identity_day(day, IdentityId(u128::MAX));
+            match keys::after(&past) {
+                Some(next) => blocks.seek(next),
+                None => blocks.seek([u8::MAX; keys::ROW_KEY_BYTES + 1]),
+            }
+        }
+    }
+}
+
+/// Refuses to read more of a log at once than memory is meant for.
+pub(super) fn check_bytes(bytes: usize) -> Result<(), StoreError> {
+    if bytes <= LOG_BYTES_MAX {
+        return Ok(());
+    }
+    Err(StoreError::Limit(format!(
+        "this identity has more than {} MB of requests on that day, too many to list at once",
+        LOG_BYTES_MAX >> 20
+    )))
+}

@@ -1,0 +1,18 @@
+//! The store's limits by name: what bounds memory, time and disk of one call or one list.
+
+/// Refused records that are kept; older ones go.
+pub const DEAD_LETTERS_KEPT: u64 = 100_000;
+/// Answers to idempotent calls that are kept; older ones go.
+pub const IDEMPOTENCY_KEPT: u64 = 100_000;
+/// Bytes of one identity-day's request log that one call reads.
+pub const LOG_BYTES_MAX: usize = 512 << 20;
+/// Entries of a posting list beyond which it narrows nothing and the newest sessions are walked.
+pub const POSTINGS_MAX: usize = 100_000;
+/// Keys of a posting list's bucket beyond which reading it costs more than walking.
+pub const BUCKET_KEYS_MAX: usize = 400_000;
+/// Rows looked up together.
+pub const LOOKUP_BATCH: usize = 256;
+/// Steps of an overview.
+pub const OVERVIEW_STEPS_MAX: u64 = 10_000;
+/// Longest page of sessions, requests or dead letters.
+pub const PAGE_MAX: usize = 100_000;

@@ -1,0 +1,349 @@
+//! The `meta` column family: format, incarnation, what is committed, counters, totals,
+//! idempotency and the engine's own values.
+//!
+//! The first byte of a key says what it is; numbers in keys are big endian with the sign flipped.
+//! All of it but format, zone and incarnation changes only inside a commit's batch.
+
+use std::path::Path;
+
+use rocksdb::{DB, WriteBatch, WriteOptions};
+use spoor_operators::time::{Day, Epoch, EventTime};
+use spoor_operators::totals::Totals;
+use spoor_operators::wire::{Malformed, Reader, put_i64, put_str, put_u64};
+
+use super::{FORMAT, Family, Store, StoreError};
+
+const FORMAT_KEY: &[u8] = b"=format";
+const ZONE_KEY: &[u8] = b"=zone";
+const INCARNATION_KEY: &[u8] = b"=incarnation";
+pub(super) const COMMITTED_KEY: &[u8] = b"=committed";
+pub(super) const DAYS: u8 = b'd';
+pub(super) const CLOSING: u8 = b'c';
+pub(super) const TOTALS: u8 = b't';
+const IDEMPOTENT: u8 = b'i';
+const IDEMPOTENT_ORDER: u8 = b'j';
+const BLOB: u8 = b'b';
+
+fn meta(db: &DB) -> &rocksdb::ColumnFamily {
+    db.cf_handle(Family::Meta.name()).expect("every column family was opened")
+}
+
+/// Checks format and zone, and counts this opening. Returns its number.
+pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreError> {
+    let cf = meta(db);
+    if let Some(found) = db.get_pinned_cf(cf, FORMAT_KEY)?
+        && found.as_ref() != FORMAT.to_string().as_bytes()
+    {
+        let found = String::from_utf8_lossy(&found).into_owned();
+        return Err(StoreError::Format { path: directory.into(), found, known: FORMAT });
+    }
+    let used = db.get_pinned_cf(cf, COMMITTED_KEY)?.is_some();
+    if let Some(found) = db.get_pinned_cf(cf, ZONE_KEY)?
+        && used
+        && found.as_ref() != zone.as_bytes()
+    {
+        let found = String::from_utf8_lossy(&found).into_owned();
+        return Err(StoreError::Zone { path: directory.into(), found, asked: zone.into() });
+    }
+    let incarnation = match db.get_pinned_cf(cf, INCARNATION_KEY)? {
+        None => 1,
+        Some(bytes) => Reader(&bytes).u64()?.saturating_add(1),
+    };
+    let mut batch = WriteBatch::default();
+    batch.put_cf(cf, FORMAT_KEY, FORMAT.to_string());
+    batch.put_cf(cf, ZONE_KEY, zone);
+    let mut value = Vec::new();
+    put_u64(&mut value, incarnation);
+    batch.put_cf(cf, INCARNATION_KEY, value);
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    db.write_opt(batch, &options)?;
+    Ok(incarnation)
+}
+
+/// What is retained of a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DayCount {
+    pub(super) sessions: i64,
+    pub(super) requests: i64,
+}
+
+impl DayCount {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(12);
+        put_i64(&mut out, self.sessions);
+        put_i64(&mut out, self.requests);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader(bytes);
+        Ok(Self { sessions: from.i64()?, requests: from.i64()? })
+    }
+}
+
+/// Where the store stands: one value, rewritten by each commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) epoch: Option<Epoch>,
+    pub(super) watermark: Option<EventTime>,
+    /// Days before it are dropped.
+    pub(super) floor: Option<Day>,
+    /// Sequence numbers of the dead letters kept: from, until.
+    pub(super) letters: (u64, u64),
+    /// Sequence numbers of the idempotent answers kept: from, until.
+    pub(super) answers: (u64, u64),
+}
+
+fn put_option(out: &mut Vec<u8>, value: Option<i64>) {
+    out.push(u8::from(value.is_some()));
+    put_i64(out, value.unwrap_or(0));
+}
+
+fn option(from: &mut Reader<'_>) -> Result<Option<i64>, Malformed> {
+    let some = from.u8()? != 0;
+    let value = from.i64()?;
+    Ok(some.then_some(value))
+}
+
+impl Standing {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        put_u64(&mut out, self.epoch.map_or(0, |epoch| epoch.0.saturating_add(1)));
+        put_option(&mut out, self.watermark.map(|at| at.0));
+        put_option(&mut out, self.floor.map(|day| i64::from(day.0)));
+        for number in [self.letters.0, self.letters.1, self.answers.0, self.answers.1] {
+            put_u64(&mut out, number);
+        }
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader(bytes);
+        let epoch = from.u64()?.checked_sub(1).map(Epoch);
+        let watermark = option(&mut from)?.map(EventTime);
+        let floor = option(&mut from)?;
+        let floor = floor.map(|day| i32::try_from(day).map(Day)).transpose();
+        Ok(Self {
+            epoch,
+            watermark,
+            floor: floor.map_err(|_| Malformed("day"))?,
+            letters: (from.u64()?, from.u64()?),
+            answers: (from.u64()?, from.u64()?),
+        })
+    }
+}
+
+/// A key that begins with a number.
+pub(super) fn numbered(kind: u8, number: i64) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(&((number as u64) ^ (1 << 63)).to_be_bytes());
+    key
+}
+
+/// The number a key begins with, and what follows.
+pub(super) fn parse_numbered(key: &[u8]) -> Result<(i64, &[u8]), Malformed> {
+    let (number, rest) = key
+        .get(1..)
+        .and_then(|key| key.split_first_chunk::<8>())
+        .ok_or(Malformed("length of a key"))?;
+    Ok(((u64::from_be_bytes(*number) ^ (1 << 63)) as i64, rest))
+}
+
+/// Key of the totals of a minute (since the Unix epoch) and an app.
+pub(super) fn totals_key(minute: i64, app: &str) -> Vec<u8> {
+    let mut key = numbered(TOTALS, minute);
+    key.extend_from_slice(app.as_bytes());
+    key
+}
+
+pub(super) fn encode_totals(totals: Totals) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32);
+    totals.to_array().into_iter().for_each(|field| put_i64(&mut out, field));
+    out
+}
+
+pub(super) fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
+    let mut from = Reader(bytes);
+    let mut fields = [0; 12];
+    for field in &mut fields {
+        *field = from.i64()?;
+    }
+    Ok(Totals::from_array(fields))
+}
+
+/// Minute, app and totals of an entry.
+pub(super) fn parse_totals<'a>(
+    key: &'a [u8],
+    value: &[u8],
+) -> Result<(i64, &'a str, Totals), Malformed> {
+    let (minute, app) = parse_numbered(key)?;
+    let app = std::str::from_utf8(app).map_err(|_| Malformed("app of totals"))?;
+    Ok((minute, app, decode_totals(value)?))
+}
+
+fn named(kind: u8, name: &[u8]) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(name);
+    key
+}
+
+/// Key of a value of the engine's own.
+pub(super) fn blob_key(name: &str) -> Vec<u8> {
+    named(BLOB, name.as_bytes())
+}
+
+/// Remembers an answer under the caller's key, as number `sequence` of those kept.
+pub(super) fn put_answer(
+    batch: &mut WriteBatch,
+    cf: &rocksdb::ColumnFamily,
+    sequence: u64,
+    (key, answer): (&[u8], &[u8]),
+) {
+    let mut value = Vec::with_capacity(answer.len() + 10);
+    put_u64(&mut value, sequence);
+    value.extend_from_slice(answer);
+    batch.put_cf(cf, named(IDEMPOTENT, key), value);
+    batch.put_cf(cf, numbered(IDEMPOTENT_ORDER, sequence as i64), key);
+}
+
+/// Forgets answer number `sequence`, unless its key has a newer one.
+pub(super) fn forget_answer(
+    batch: &mut WriteBatch,
+    db: &DB,
+    sequence: u64,
+) -> Result<(), StoreError> {
+    let cf = meta(db);
+    let order = numbered(IDEMPOTENT_ORDER, sequence as i64);
+    if let Some(key) = db.get_pinned_cf(cf, &order)? {
+        let entry = named(IDEMPOTENT, &key);
+        let current = db.get_pinned_cf(cf, &entry)?;
+        if let Some(current) = current
+            && Reader(&current).u64()? == sequence
+        {
+            batch.delete_cf(cf, entry);
+        }
+    }
+    batch.delete_cf(cf, order);
+    Ok(())
+}
+
+impl Store {
+    /// What was answered under an idempotency key, if it is still remembered.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn answered(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let db = &self.inner.db;
+        let Some(found) = db.get_pinned_cf(meta(db), named(IDEMPOTENT, key))? else {
+            return Ok(None);
+        };
+        let mut from = Reader(&found);
+        from.u64()?;
+        Ok(Some(from.0.to_vec()))
+    }
+
+    /// A value of the engine's own.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`].
+    pub fn blob(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.inner.db.get_cf(meta(&self.inner.db), blob_key(name))?)
+    }
+
+    /// The totals of a minute and an app, as of the last commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn totals(&self, minute: i64, app: &str) -> Result<Option<Totals>, StoreError> {
+        let db = &self.inner.db;
+        let found = db.get_pinned_cf(meta(db), totals_key(minute, app))?;
+        Ok(found.map(|bytes| decode_totals(&bytes)).transpose()?)
+    }
+
+    /// The states of the sources.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn sources(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let cf = self.inner.cf(Family::Offsets);
+        let entries = self.inner.db.iterator_cf(cf, rocksdb::IteratorMode::Start);
+        let state = |entry: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
+            let (name, state) = entry?;
+            let name = String::from_utf8(name.into_vec());
+            Ok((name.map_err(|_| Malformed("name of a source"))?, state.into_vec()))
+        };
+        entries.map(state).collect()
+    }
+
+    /// The newest committed rules and the epoch they are in force from.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn rules(&self) -> Result<Option<(spoor_operators::rules::RuleSet, Epoch)>, StoreError> {
+        let cf = self.inner.cf(Family::Rules);
+        let mut entries = self.inner.db.iterator_cf(cf, rocksdb::IteratorMode::End);
+        entries.next().map(|entry| decode_rules(&entry?.1)).transpose()
+    }
+}
+
+pub(super) fn encode_rules(
+    rules: &spoor_operators::rules::RuleSet,
+    epoch: Epoch,
+) -> Result<Vec<u8>, StoreError> {
+    let text = serde_json::to_string(rules)
+        .map_err(|error| StoreError::Damaged(format!("rules cannot be written: {error}")))?;
+    let mut out = Vec::with_capacity(text.len() + 10);
+    put_u64(&mut out, epoch.0);
+    put_str(&mut out, &text);
+    Ok(out)
+}
+
+fn decode_rules(bytes: &[u8]) -> Result<(spoor_operators::rules::RuleSet, Epoch), StoreError> {
+    let mut from = Reader(bytes);
+    let epoch = Epoch(from.u64()?);
+    let rules = serde_json::from_str(from.str()?)
+        .map_err(|error| StoreError::Damaged(format!("rules: {error}")))?;
+    Ok((rules, epoch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_standing_comes_back() {
+        let full = Standing {
+            epoch: Some(Epoch(0)),
+            watermark: Some(EventTime(-1)),
+            floor: Some(Day(-7)),
+            letters: (1, 2),
+            answers: (3, u64::MAX),
+        };
+        for standing in [Standing::default(), full] {
+            assert_eq!(Standing::decode(&standing.encode()), Ok(standing));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn totals_come_back_and_order_by_minute(
+            fields in prop::array::uniform12(any::<i64>()), minute: i64, app in ".{0,8}", other: i64,
+        ) {
+            let totals = Totals::from_array(fields);
+            let key = totals_key(minute, &app);
+            let read = parse_totals(&key, &encode_totals(totals)).map(|(m, a, t)| (m, a.to_owned(), t));
+            prop_assert_eq!(read, Ok((minute, app.clone(), totals)));
+            if minute != other {
+                prop_assert_eq!(key.cmp(&totals_key(other, &app)), minute.cmp(&other));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = (Standing::decode(&bytes), DayCount::decode(&bytes), decode_rules(&bytes).is_ok());
+            let _ = (parse_totals(&bytes, &bytes).is_ok(), parse_numbered(&bytes).is_ok());
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The store: committed state in RocksDB, written by one atomic batch an epoch, read as of one.
+//!
+//! Workers encode what an epoch changed into [`Part`]s; the committer joins them with everything
+//! else of the epoch into a [`Commit`], which becomes one write: rows, request log, index, offsets,
+//! counters, rules, dead letters. A [`StoreView`] is a snapshot after one such write, so a reader
+//! sees epochs whole. Hot reads (`hot.rs`) see the latest commit. `keys.rs` has the layout,
+//! `plan.rs` how a question is answered. Whatever is read from disk is untrusted: what is not
+//! understood is [`StoreError::Damaged`], never a panic and never a guess.
+
+mod batch;
+mod commit;
+mod dead_letters;
+mod error;
+mod hot;
+mod keys;
+pub mod limits;
+mod log;
+mod meta;
+mod options;
+mod postings;
+mod retention;
+mod secret;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rocksdb::{Cache, ColumnFamily, DB, WriteBufferManager};
+use spoor_operators::time::{DayZone, Epoch, EventTime};
+
+pub use batch::Part;
+pub use commit::Commit;
+pub use dead_letters::intern_code;
+pub use error::StoreError;
+pub use log::peek as peek_stored;
+pub use options::StoreOptions;
+
+use commit::Committed;
+use options::Family;
+
+/// Format of everything on disk. A store of another format is refused.
+pub const FORMAT: u32 = 1;
+
+/// The open store. Cheap to clone; closed when the last clone and the last view are gone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    db: DB,
+    directory: PathBuf,
+    zone: DayZone,
+    sync: bool,
+    index_request_ids: bool,
+    incarnation: u64,
+    cache: Cache,
+    buffers: WriteBufferManager,
+    committed: Mutex<Committed>,
+    views: Mutex<retention::Views>,
+}
+
+impl Inner {
+    fn cf(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("every column family was opened")
+    }
+
+    /// Bytes on disk, without the write-ahead log.
+    fn disk_bytes(&self) -> u64 {
+        let files = Family::ALL.into_iter().map(|family| {
+            let name = "rocksdb.total-sst-files-size";
+            self.db.property_int_value_cf(self.cf(family), name).ok().flatten().unwrap_or(0)
+        });
+        files.sum()
+    }
+}
+
+/// Numbers of the whole, as of the last commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreNumbers {
+    /// Sessions retained.
+    pub sessions: u64,
+    /// Requests retained, those in no session included.
+    pub requests: u64,
+    /// Sessions whose close the watermark has not reached; a session that closes within the
+    /// watermark's minute counts as closed.
+    pub open_sessions: u64,
+    /// Bytes on disk, without the write-ahead log.
+    pub disk_bytes: u64,
+    /// Bytes of block cache and write buffers in use.
+    pub memory_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in a directory, or makes one there.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::NotAStore`],
+    /// [`StoreError::Zone`], [`StoreError::Damaged`] and failures of the file system.
+    pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let path = directory.join("db");
+        check_directory(directory, &path)?;
+        let cache = Cache::new_lru_cache(options.cache_bytes);
+        let buffers =
+            WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, true);
+        let families = options::families(&cache, &buffers, &options);
+        let db = DB::open_cf_descriptors(&options::database(&buffers), &path, families)
+            .map_err(|error| StoreError::opening(directory, error))?;
+        let incarnation = meta::begin(&db, directory, options.zone.name())?;
+        let committed = Committed::load(&db)?;
+        let inner = Inner {
+            db,
+            directory: directory.into(),
+            zone: options.zone,
+            sync: options.sync,
+            index_request_ids: options.index_request_ids,
+            incarnation,
+            cache,
+            buffers,
+            committed: Mutex::new(committed),
+            views: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Counts the openings of this store.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.inner.incarnation
+    }
+
+    /// The last committed epoch; none in a new store.
+    #[must_use]
+    pub fn committed(&self) -> Option<Epoch> {
+        self.inner.committed.lock().epoch
+    }
+
+    /// The watermark of the last commit.
+    #[must_use]
+    pub fn watermark(&self) -> Option<EventTime> {
+        self.inner.committed.lock().watermark
+    }
+
+    /// The zone days are counted in.
+    #[must_use]
+    pub fn zone(&self) -> &DayZone {
+        &self.inner.zone
+    }
+
+    /// The key of the keyed hashes, made once a store and kept in a file beside the database that
+    /// only its owner may read.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretKey`].
+    pub fn secret_key(&self) -> Result<[u8; 32], StoreError> {
+        secret::read_or_make(&self.inner.directory)
+    }
+
+    /// An empty part for what one worker changes in one epoch. `number` tells the parts of an
+    /// epoch apart.
+    #[must_use]
+    pub fn part(&self, epoch: Epoch, number: u16) -> Part {
+        Part::new(self.inner.clone(), epoch, number)
+    }
+
+    /// Numbers of the whole, as of the last commit.
+    #[must_use]
+    pub fn numbers(&self) -> StoreNumbers {
+        let mut numbers = self.inner.committed.lock().numbers();
+        numbers.disk_bytes = self.inner.disk_bytes();
+        numbers.memory_bytes =
+            (self.inner.cache.get_usage() + self.inner.buffers.get_usage()) as u64;
+        numbers
+    }
+}
+
+/// Refuses a directory that holds something else, and a store of unknown column families, before
+/// RocksDB writes into it.
+fn check_directory(directory: &Path, path: &Path) -> Result<(), StoreError> {
+    let file = |error| StoreError::File { path: directory.into(), error };
+    std::fs::create_dir_all(directory).map_err(file)?;
+    if !path.join("CURRENT").exists() {
+        let mut entries = std::fs::read_dir(directory).map_err(file)?;
+        let known = ["db", "secret.key"];
+        let other = entries.find(|entry| {
+            entry
+                .as_ref()
+                .map_or(true, |entry| !known.iter().any(|name| entry.file_name() == *name))
+        });
+        return other.map_or(Ok(()), |_| Err(StoreError::NotAStore(directory.into())));
+    }
+    let found = DB::list_cf(&rocksdb::Options::default(), path)
+        .map_err(|error| StoreError::opening(directory, error))?;
+    let unknown = found
+        .into_iter()
+        .find(|name| name != "default" && !Family::ALL.iter().any(|family| family.name() == name));
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(StoreError::Format {
+            path: directory.into(),
+            found: format!("with `{name}`"),
+            known: FORMAT,
+        }),
+    }
+}

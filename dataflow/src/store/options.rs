@@ -1,0 +1,198 @@
+//! How RocksDB is set up: column families, memory, compression, filters.
+//!
+//! All column families share one block cache, and their write buffers are charged to one manager,
+//! so the store's memory is bounded by two numbers. Rows and blocks are looked up by identity-day:
+//! prefix filters, in memory too, make the first sight of an identity on a day cheap. Column
+//! families are always opened with these options and all of them together, never with defaults.
+
+use rocksdb::{
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, DBCompressionType,
+    Options, SliceTransform, WriteBufferManager,
+};
+use spoor_operators::time::DayZone;
+
+use super::keys::IDENTITY_DAY_BYTES;
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Format, incarnation, committed epoch, counters, totals, idempotency, the engine's own.
+    Meta,
+    /// Rule sets by version.
+    Rules,
+    /// States of the sources by name.
+    Offsets,
+    /// Batches of other processes, not promoted yet. Empty with one process.
+    Staged,
+    /// Refused records by sequence number.
+    DeadLetters,
+    /// Findings of detection rules. Empty until there are such rules.
+    Findings,
+    /// The request log.
+    Requests,
+    /// Session rows.
+    Sessions,
+    /// Posting lists.
+    Index,
+}
+
+impl Family {
+    /// All of them; a store has exactly these and RocksDB's own `default`.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Rules,
+        Self::Offsets,
+        Self::Staged,
+        Self::DeadLetters,
+        Self::Findings,
+        Self::Requests,
+        Self::Sessions,
+        Self::Index,
+    ];
+    /// Those whose keys begin with a day.
+    pub(super) const BY_DAY: [Self; 3] = [Self::Requests, Self::Sessions, Self::Index];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Rules => "rules",
+            Self::Offsets => "offsets",
+            Self::Staged => "staged",
+            Self::DeadLetters => "dead_letters",
+            Self::Findings => "findings",
+            Self::Requests => "requests",
+            Self::Sessions => "sessions",
+            Self::Index => "index",
+        }
+    }
+}
+
+/// What the user can set.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Block cache, in bytes.
+    pub cache_bytes: usize,
+    /// Write buffers of all column families together, in bytes.
+    pub write_buffer_bytes: usize,
+    /// A commit waits until the disk has it: survives the loss of power, not only of the process.
+    pub sync: bool,
+    /// Keep an index of request ids: one entry a request.
+    pub index_request_ids: bool,
+    /// The zone days are counted in.
+    pub zone: DayZone,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 << 20,
+            write_buffer_bytes: 192 << 20,
+            sync: true,
+            index_request_ids: true,
+            zone: DayZone::utc(),
+        }
+    }
+}
+
+/// Background jobs of RocksDB.
+const BACKGROUND_JOBS: i32 = 2;
+/// Bits of the bloom filters for each key or prefix.
+const FILTER_BITS: f64 = 10.0;
+/// Share of a write buffer its prefix filter takes.
+const MEMTABLE_FILTER_RATIO: f64 = 0.05;
+/// Write-ahead log beyond which the oldest write buffer is flushed.
+const WAL_BYTES_MAX: u64 = 512 << 20;
+
+/// Options of the database.
+pub(super) fn database(buffers: &WriteBufferManager) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.increase_parallelism(BACKGROUND_JOBS);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_write_buffer_manager(buffers);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_max_open_files(1024);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(4 << 20);
+    options.set_enable_write_thread_adaptive_yield(false);
+    options
+}
+
+/// All column families with their options.
+pub(super) fn families(
+    cache: &Cache,
+    buffers: &WriteBufferManager,
+    options: &StoreOptions,
+) -> Vec<ColumnFamilyDescriptor> {
+    let names = Family::ALL.into_iter().map(|family| {
+        let set = match family {
+            Family::Requests | Family::Sessions => by_identity(cache, buffers, options),
+            Family::Index => by_day(cache, buffers, options, 16 << 10),
+            _ => small(cache, buffers),
+        };
+        ColumnFamilyDescriptor::new(family.name(), set)
+    });
+    let default = ColumnFamilyDescriptor::new("default", small(cache, buffers));
+    names.chain([default]).collect()
+}
+
+fn table(cache: &Cache, block_bytes: usize) -> BlockBasedOptions {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_block_size(block_bytes);
+    table.set_format_version(6);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table
+}
+
+fn small(cache: &Cache, buffers: &WriteBufferManager) -> Options {
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table(cache, 4 << 10));
+    options.set_write_buffer_manager(buffers);
+    options.set_write_buffer_size(8 << 20);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options
+}
+
+fn by_day(
+    cache: &Cache,
+    buffers: &WriteBufferManager,
+    options: &StoreOptions,
+    block_bytes: usize,
+) -> Options {
+    let mut set = Options::default();
+    let mut table = table(cache, block_bytes);
+    table.set_bloom_filter(FILTER_BITS, false);
+    set.set_block_based_table_factory(&table);
+    set.set_write_buffer_manager(buffers);
+    set.set_write_buffer_size((options.write_buffer_bytes / 4).clamp(4 << 20, 256 << 20));
+    set.set_max_write_buffer_number(4);
+    set.set_compression_type(DBCompressionType::Lz4);
+    set.set_bottommost_compression_type(DBCompressionType::Zstd);
+    set.set_level_compaction_dynamic_level_bytes(true);
+    set.set_level_zero_file_num_compaction_trigger(6);
+    set.set_level_zero_slowdown_writes_trigger(24);
+    set.set_level_zero_stop_writes_trigger(40);
+    set.set_target_file_size_base(64 << 20);
+    set.set_max_bytes_for_level_base(512 << 20);
+    set
+}
+
+fn by_identity(cache: &Cache, buffers: &WriteBufferManager, options: &StoreOptions) -> Options {
+    let mut set = by_day(cache, buffers, options, 16 << 10);
+    set.set_prefix_extractor(SliceTransform::create_fixed_prefix(IDENTITY_DAY_BYTES));
+    set.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_RATIO);
+    set
+}
+
+/// How a range is compacted after its days were dropped.
+pub(super) fn compaction() -> rocksdb::CompactOptions {
+    let mut options = rocksdb::CompactOptions::default();
+    options.set_exclusive_manual_compaction(false);
+    options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+    options
+}

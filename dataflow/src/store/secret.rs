@@ -1,0 +1,72 @@
+//! The store's secret key: 32 random bytes in a file beside the database, for its owner only.
+//!
+//! It is not in the database, so that a copy of the data is not a copy of the key.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::StoreError;
+
+const FILE: &str = "secret.key";
+const KEY_BYTES: usize = 32;
+
+pub(super) fn read_or_make(directory: &Path) -> Result<[u8; KEY_BYTES], StoreError> {
+    let path = directory.join(FILE);
+    let failed = |reason: String| StoreError::SecretKey { path: path.clone(), reason };
+    let mut new = OpenOptions::new();
+    match new.write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let key = random().map_err(|error| failed(error.to_string()))?;
+            let written = file.write_all(hex(&key).as_bytes()).and_then(|()| file.sync_all());
+            written.map_err(|error| failed(error.to_string()))?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+            parse(text.trim()).ok_or_else(|| failed("it is not 64 hex digits".into()))
+        }
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+fn random() -> std::io::Result<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn parse(text: &str) -> Option<[u8; KEY_BYTES]> {
+    let mut key = [0; KEY_BYTES];
+    if text.len() != 2 * KEY_BYTES || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_reads_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = read_or_make(directory.path()).unwrap();
+        assert_eq!(read_or_make(directory.path()).unwrap(), key);
+        let file = directory.path().join(FILE);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(read_or_make(other.path()).unwrap(), key);
+        std::fs::write(&file, "no key").unwrap();
+        assert!(read_or_make(directory.path()).is_err());
+    }
+}
