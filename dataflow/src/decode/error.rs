@@ -64,6 +64,14 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// The same, with the record's place.
+    #[must_use]
+    pub fn at(self, offset: u64, line: u64, raw: Range<usize>) -> BadRecord {
+        BadRecord { code: self.code, reason: self.reason, offset, line, raw }
+    }
+}
+
 /// A refused record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
