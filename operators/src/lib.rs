@@ -7,10 +7,12 @@
 
 pub mod assign;
 pub mod breakdown;
+pub mod endpoint;
 pub mod facts;
 pub mod histogram;
 pub mod identity;
 pub mod inventory;
+pub mod point;
 pub mod request;
 pub mod rules;
 pub mod session;

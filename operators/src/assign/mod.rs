@@ -6,20 +6,33 @@
 //! the stored request to the batch's arena and returns the fixed part; nothing is allocated for
 //! the usual request.
 
+pub(crate) mod compile;
 mod key;
+mod keys;
+mod marker;
+mod read;
+mod redact;
 
 pub use key::{AppRule, Applications, DEFAULT_APP, SecretKey};
+pub use marker::{MARKER, Marker};
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::facts::{Assigned, Fact, Field, IdentityText, NO_GAP, Numbers, encode_head};
+use self::compile::Place;
+use self::read::Value;
+use crate::facts::{Assigned, Fact, Field, IdentityText, Numbers, encode_head};
 use crate::identity::IdentityId;
-use crate::inventory::Descriptions;
+use crate::inventory::{Descriptions, Verdict};
+use crate::point::Bodies;
 use crate::request::Request;
-use crate::rules::edit::EditError;
-use crate::rules::{Gap, ParameterType, RuleSet};
+use crate::rules::edit::{EditCode, EditError};
+use crate::rules::{BUILT_IN_KEYS, ParameterType, RuleSet};
 use crate::time::{Day, DayZone, EventTime};
 
 /// What became of a request.
@@ -112,13 +125,25 @@ pub struct KeyTry {
 /// Buffers reused from request to request. One for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    bodies: Bodies,
     identity: String,
+    endpoint: String,
+    parameters: String,
 }
 
 /// A rule set ready to be applied; shared by the workers.
 pub struct CompiledRules {
     rules: RuleSet,
     zone: DayZone,
+    secret: SecretKey,
+    id_seed: u64,
+    apps: Vec<compile::App>,
+    scope: Vec<compile::Scope>,
+    keys: Vec<keys::Key>,
+    built_in: keys::BuiltIn,
+    context: Vec<compile::Context>,
+    flows: Vec<compile::CompiledFlow>,
+    descriptions: Descriptions,
 }
 
 impl fmt::Debug for CompiledRules {
@@ -126,6 +151,18 @@ impl fmt::Debug for CompiledRules {
         f.debug_struct("CompiledRules").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
+
+/// Which key decided, and what it found.
+struct Decision<'r> {
+    namespace: &'r str,
+    value: Value<'r>,
+    qualifier: &'r str,
+    gap_ms: u32,
+    weak: bool,
+}
+
+type FactList<'f> = SmallVec<[Fact<'f>; 16]>;
+type ContextValues<'r> = SmallVec<[(usize, Value<'r>); 4]>;
 
 impl CompiledRules {
     /// Compiles rules.
@@ -139,9 +176,27 @@ impl CompiledRules {
         descriptions: &Descriptions,
     ) -> Result<Self, Vec<EditError>> {
         rules.check()?;
-        let _ = (key, apps, descriptions);
-        let zone = DayZone::named(&rules.settings.day_zone).unwrap_or_else(|_| DayZone::utc());
-        Ok(Self { rules: rules.clone(), zone })
+        let errors = RefCell::new(Vec::new());
+        let place = |list| Place::new(&errors, list);
+        let zone = DayZone::named(&rules.settings.day_zone).unwrap_or_else(|error| {
+            place("settings").at("day_zone").refuse(EditCode::OutOfRange, error.to_string());
+            DayZone::utc()
+        });
+        let compiled = Self {
+            zone,
+            id_seed: key.id_seed(),
+            apps: compile::apps(apps, &place("applications")),
+            scope: compile::scope(rules, &place("scope")),
+            keys: compile::keys(rules, key, &place("grouping")),
+            built_in: compile::built_in(rules, key),
+            context: compile::context(rules, &place("context")),
+            flows: compile::flows(rules, &place("flows")),
+            descriptions: descriptions.clone(),
+            rules: rules.clone(),
+            secret: key.clone(),
+        };
+        let errors = errors.into_inner();
+        if errors.is_empty() { Ok(compiled) } else { Err(errors) }
     }
 
     /// The rules as data.
@@ -156,13 +211,10 @@ impl CompiledRules {
         &self.zone
     }
 
-    /// The gap of a namespace in milliseconds; [`NO_GAP`]: none.
+    /// The gap of a namespace in milliseconds; [`crate::facts::NO_GAP`]: none.
     #[must_use]
-    pub fn gap_of(&self, _namespace: &str) -> u32 {
-        match self.rules.settings.gap {
-            Gap::Ms(ms) => ms,
-            Gap::None => NO_GAP,
-        }
+    pub fn gap_of(&self, namespace: &str) -> u32 {
+        compile::gap_of(&self.rules, namespace)
     }
 
     /// Applies the rules to a request and appends its head and its stored form to `arena`.
@@ -172,38 +224,302 @@ impl CompiledRules {
     pub fn assign(
         &self,
         request: &mut Request<'_>,
-        _fresh: bool,
+        fresh: bool,
         scratch: &mut Scratch,
         arena: &mut Vec<u8>,
     ) -> Assignment {
-        scratch.identity.clear();
-        scratch.identity.push_str(&request.ip);
-        let identity = IdentityText {
-            namespace: "client-ip",
-            value: &scratch.identity,
-            qualifier: "",
-            weak: true,
-            secret: false,
+        if fresh && request.app.is_empty() {
+            request.app = self.app_of(request);
+        }
+        scratch.bodies.reset();
+        let request = &*request;
+        let Scratch { bodies, identity, endpoint, parameters } = scratch;
+        let hash = xxh3_64_with_seed(request.id.as_bytes(), self.id_seed);
+        let (outcome, decision) = if self.includes(request) {
+            match self.decide(request, bodies, identity) {
+                Some(decision) => (Outcome::Session, Some(decision)),
+                None => (Outcome::Unkeyed, None),
+            }
+        } else {
+            (Outcome::Excluded, None)
         };
-        let numbers = Numbers { status: request.status, ..Numbers::default() };
-        let before = arena.len();
-        encode_head(arena, identity, &numbers, &[Fact::new(Field::Method, &request.method)]);
-        let head_len = (arena.len() - before) as u32;
+        let start = arena.len();
+        let (id, gap_ms) = match &decision {
+            Some(found) => {
+                let texts = Texts { endpoint, parameters };
+                self.put_head(request, found, bodies, texts, arena);
+                (IdentityId::of(found.namespace, &found.value.text, found.qualifier), found.gap_ms)
+            }
+            None => {
+                encode_head(arena, NOBODY, &numbers(request, Verdict::default()), &[]);
+                (IdentityId::limbo(hash), compile::gap_ms(self.rules.settings.gap))
+            }
+        };
+        let head_len = (arena.len() - start) as u32;
         request.encode(arena);
         Assignment {
-            outcome: Outcome::Session,
-            identity: IdentityId::of("client-ip", &scratch.identity, ""),
+            outcome,
+            identity: id,
             day: self.zone.day_of(request.ts),
             ts: request.ts,
-            id_hash: 0,
-            gap_ms: self.gap_of("client-ip"),
+            id_hash: if request.explicit_id { hash.max(1) } else { 0 },
+            gap_ms,
             head_len,
         }
     }
 
     /// Why a stored request is where it is.
     #[must_use]
-    pub fn explain(&self, _request: &Request<'_>) -> Explanation {
-        Explanation::default()
+    pub fn explain(&self, request: &Request<'_>) -> Explanation {
+        let mut bodies = Bodies::default();
+        let mut template = String::new();
+        self.descriptions.judge(request, &mut template);
+        let shown = |(number, value): (usize, Value<'_>)| ContextRead {
+            name: self.context[number].name.clone(),
+            kind: self.context[number].kind,
+            value: value.text.into_owned(),
+        };
+        Explanation {
+            endpoint: format!("{} {template}", request.method),
+            flows: self.flows_of(request, &template).map(String::from).collect(),
+            context: self.context_values(request, &mut bodies).into_iter().map(shown).collect(),
+            keys_tried: self.keys_tried(request, &mut bodies),
+        }
+    }
+
+    fn app_of<'a>(&self, request: &Request<'_>) -> Cow<'a, str> {
+        let found = self.apps.iter().find(|app| app.limits.allow(request));
+        found.map_or(Cow::Borrowed(DEFAULT_APP), |app| Cow::Owned(app.name.clone()))
+    }
+
+    #[inline]
+    fn includes(&self, request: &Request<'_>) -> bool {
+        self.scope.iter().find(|rule| rule.matches(request)).is_some_and(|rule| rule.include)
+    }
+
+    fn decide<'r>(
+        &'r self,
+        request: &'r Request<'_>,
+        bodies: &mut Bodies,
+        buffer: &'r mut String,
+    ) -> Option<Decision<'r>> {
+        for key in &self.keys {
+            if let Ok(value) = key.attempt(request, &self.secret, bodies) {
+                return Some(Decision {
+                    namespace: &key.namespace,
+                    value,
+                    qualifier: key.qualifier(request),
+                    gap_ms: key.gap_ms,
+                    weak: false,
+                });
+            }
+        }
+        let (number, value) = self.built_in.decide(request, &self.secret, buffer)?;
+        Some(Decision {
+            namespace: BUILT_IN_KEYS[number],
+            value,
+            qualifier: "",
+            gap_ms: self.built_in.gaps[number],
+            weak: number >= keys::CLIENT,
+        })
+    }
+
+    fn keys_tried(&self, request: &Request<'_>, bodies: &mut Bodies) -> Vec<KeyTry> {
+        let mut tried = Vec::new();
+        if !self.includes(request) {
+            return tried;
+        }
+        let found = |text: &str, hashed: bool| {
+            let what = if hashed { "found a secret value, hashed" } else { "found" };
+            format!("{what}: {text}")
+        };
+        for key in &self.keys {
+            let result = key.attempt(request, &self.secret, bodies);
+            let worked = result.is_ok();
+            tried.push(KeyTry {
+                name: key.name.clone(),
+                namespace: key.namespace.clone(),
+                point: key.read.point.to_string(),
+                worked,
+                reason: match result {
+                    Ok(value) => found(&value.text, value.hashed.is_some()),
+                    Err(miss) => miss.reason().into(),
+                },
+            });
+            if worked {
+                return tried;
+            }
+        }
+        for (number, name) in BUILT_IN_KEYS.iter().enumerate() {
+            let result = self.built_in.attempt(number, request, &self.secret);
+            let worked = result.is_ok();
+            tried.push(KeyTry {
+                name: (*name).into(),
+                namespace: (*name).into(),
+                point: keys::built_in_point(number),
+                worked,
+                reason: match result {
+                    Ok((text, hashed)) => found(&text, hashed),
+                    Err(miss) => miss.reason().into(),
+                },
+            });
+            if worked {
+                return tried;
+            }
+        }
+        tried
+    }
+
+    fn context_values<'r>(
+        &self,
+        request: &'r Request<'_>,
+        bodies: &mut Bodies,
+    ) -> ContextValues<'r> {
+        let rules = self.context.iter().enumerate();
+        rules
+            .filter_map(|(number, rule)| {
+                Some((number, rule.read.value(request, &self.secret, bodies)?))
+            })
+            .collect()
+    }
+
+    fn flows_of<'f>(
+        &'f self,
+        request: &'f Request<'_>,
+        template: &'f str,
+    ) -> impl Iterator<Item = &'f str> {
+        let flows = self.flows.iter().filter(move |flow| flow.matches(request, template));
+        flows.map(|flow| flow.name.as_str())
+    }
+
+    fn put_head(
+        &self,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        bodies: &mut Bodies,
+        texts: Texts<'_>,
+        arena: &mut Vec<u8>,
+    ) {
+        let Texts { endpoint, parameters } = texts;
+        endpoint.clear();
+        endpoint.push_str(&request.method);
+        endpoint.push(' ');
+        let template_at = endpoint.len();
+        let verdict = self.descriptions.judge(request, endpoint);
+        let values = self.context_values(request, bodies);
+        let parameters = write_parameters(&self.context, &values, parameters);
+        let mut digits = [0; 3];
+        let mut facts = FactList::new();
+        let status = status_text(request.status, &mut digits);
+        put_facts(request, status, endpoint, &mut facts);
+        for flow in self.flows_of(request, &endpoint[template_at..]) {
+            facts.push(Fact::new(Field::Flow, flow));
+        }
+        for ((number, value), parameter) in values.iter().zip(&parameters) {
+            match self.context[*number].kind {
+                ParameterType::User => put_once(&mut facts, Field::User, &value.text),
+                ParameterType::Role => put_once(&mut facts, Field::Role, &value.text),
+                ParameterType::Text => {}
+            }
+            put_once(&mut facts, Field::Parameter, parameter);
+        }
+        let identity = IdentityText {
+            namespace: decision.namespace,
+            value: &decision.value.text,
+            qualifier: decision.qualifier,
+            weak: decision.weak,
+            secret: decision.value.hashed.is_some(),
+        };
+        encode_head(arena, identity, &numbers(request, verdict), &facts);
     }
 }
+
+/// Buffers of texts that facts borrow.
+struct Texts<'s> {
+    endpoint: &'s mut String,
+    parameters: &'s mut String,
+}
+
+/// The identity of a request that is in no session.
+const NOBODY: IdentityText<'static> =
+    IdentityText { namespace: "", value: "", qualifier: "", weak: false, secret: false };
+
+fn numbers(request: &Request<'_>, verdict: Verdict) -> Numbers {
+    Numbers {
+        status: request.status,
+        request_bytes: request.request_bytes,
+        response_bytes: request.response_bytes,
+        duration_ns: request.duration_ns,
+        detections: u32::try_from(request.attacks.len()).unwrap_or(u32::MAX),
+        blocked: request.blocked,
+        shadow: verdict.shadow,
+        zombie: verdict.zombie,
+    }
+}
+
+/// Facts that come from the record alone.
+fn put_facts<'f>(
+    request: &'f Request<'_>,
+    status: &'f str,
+    endpoint: &'f str,
+    facts: &mut FactList<'f>,
+) {
+    for (field, text) in [
+        (Field::Method, request.method.as_ref()),
+        (Field::Status, status),
+        (Field::Host, request.host.as_ref()),
+        (Field::App, request.app.as_ref()),
+        (Field::Endpoint, endpoint),
+        (Field::Ip, keys::shown(&request.ip)),
+        (Field::UserAgent, keys::shown(&request.user_agent)),
+    ] {
+        if !text.is_empty() {
+            facts.push(Fact::new(field, text));
+        }
+    }
+    facts.extend(request.attacks.iter().map(|attack| Fact::new(Field::Attack, &attack.kind)));
+}
+
+fn put_once<'f>(facts: &mut FactList<'f>, field: Field, text: &'f str) {
+    if !facts.iter().any(|fact| fact.field == field && fact.text == text) {
+        facts.push(Fact::new(field, text));
+    }
+}
+
+/// `name=value` of each context value, in one buffer.
+fn write_parameters<'s>(
+    context: &[compile::Context],
+    values: &ContextValues<'_>,
+    buffer: &'s mut String,
+) -> SmallVec<[&'s str; 4]> {
+    buffer.clear();
+    let mut ends = SmallVec::<[usize; 4]>::new();
+    for (number, value) in values {
+        buffer.push_str(&context[*number].name);
+        buffer.push('=');
+        buffer.push_str(&value.text);
+        ends.push(buffer.len());
+    }
+    let mut start = 0;
+    let place = |end: usize| &buffer[std::mem::replace(&mut start, end)..end];
+    ends.into_iter().map(place).collect()
+}
+
+/// A status in decimal; empty when no response was seen.
+fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
+    if status == 0 {
+        return "";
+    }
+    let status = status.min(999);
+    let mut used = 3;
+    let mut rest = status;
+    while rest > 0 {
+        used -= 1;
+        digits[used] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    std::str::from_utf8(&digits[used..]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! Names are unique within their list and are how a rule is addressed.
 
 pub mod edit;
+pub(crate) mod glob;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,246 @@
+//! Compilation: rules as data into what is applied, with every reason they cannot be.
+
+use super::SecretKey;
+use super::key::Applications;
+use super::keys::{BuiltIn, Ignore, Key, Limits};
+use super::read::Read;
+use crate::facts::NO_GAP;
+use crate::point::Point;
+use crate::rules::edit::{EditCode, EditError};
+use crate::rules::glob::{Of, Pattern};
+use crate::rules::{
+    BUILT_IN_KEYS, EndpointPattern, Gap, GroupingKey, ParameterType, RuleSet, ScopeAction,
+};
+
+/// Reasons, collected.
+pub(crate) type Errors = Vec<EditError>;
+
+/// A compiled scope rule.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    app: Pattern,
+    host: Pattern,
+    path: Pattern,
+    method: Pattern,
+    pub(super) include: bool,
+}
+
+impl Scope {
+    #[inline]
+    pub(super) fn matches(&self, request: &crate::request::Request<'_>) -> bool {
+        self.method.matches(&request.method)
+            && self.app.matches(&request.app)
+            && self.host.matches(&request.host)
+            && self.path.matches(&request.path)
+    }
+}
+
+/// A compiled context parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) name: String,
+    pub(super) kind: ParameterType,
+    pub(super) read: Read,
+}
+
+/// A compiled flow: its name and what its endpoints look like.
+#[derive(Clone, Debug)]
+pub(super) struct CompiledFlow {
+    pub(super) name: String,
+    endpoints: Vec<EndpointGlobs>,
+}
+
+#[derive(Clone, Debug)]
+struct EndpointGlobs {
+    app: Pattern,
+    host: Pattern,
+    method: Pattern,
+    path: Pattern,
+}
+
+impl CompiledFlow {
+    #[inline]
+    pub(super) fn matches(&self, request: &crate::request::Request<'_>, template: &str) -> bool {
+        self.endpoints.iter().any(|globs| {
+            globs.method.matches(&request.method)
+                && globs.path.matches(template)
+                && globs.app.matches(&request.app)
+                && globs.host.matches(&request.host)
+        })
+    }
+}
+
+/// A compiled entry of the applications.
+#[derive(Clone, Debug)]
+pub(super) struct App {
+    pub(super) name: String,
+    pub(super) limits: Limits,
+}
+
+/// Where in the rules something is, for errors.
+#[derive(Clone)]
+pub(crate) struct Place<'e> {
+    path: Vec<String>,
+    errors: &'e std::cell::RefCell<Errors>,
+}
+
+impl<'e> Place<'e> {
+    pub(crate) fn new(errors: &'e std::cell::RefCell<Errors>, list: &str) -> Self {
+        Self { path: vec![list.into()], errors }
+    }
+
+    pub(crate) fn at(&self, step: impl ToString) -> Self {
+        let mut path = self.path.clone();
+        path.push(step.to_string());
+        Self { path, errors: self.errors }
+    }
+
+    pub(crate) fn refuse(&self, code: EditCode, message: impl Into<String>) {
+        let error = EditError { code, path: self.path.clone(), message: message.into() };
+        self.errors.borrow_mut().push(error);
+    }
+
+    fn glob(&self, text: Option<&str>, of: Of) -> Pattern {
+        Pattern::optional(text, of).unwrap_or_else(|reason| {
+            self.refuse(EditCode::InvalidGlob, reason);
+            Pattern::Any
+        })
+    }
+
+    fn globs(&self, texts: &[String], of: Of) -> Vec<Pattern> {
+        let patterns = texts.iter().enumerate();
+        let patterns = patterns.map(|(number, text)| self.at(number).glob(Some(text), of));
+        let patterns: Vec<Pattern> = patterns.collect();
+        // One that matches everything is as good as none.
+        let any = patterns.iter().any(|pattern| matches!(pattern, Pattern::Any));
+        if any { Vec::new() } else { patterns }
+    }
+
+    pub(super) fn read(&self, text: &str, secret: bool) -> Option<Read> {
+        match Point::parse(text) {
+            Ok(point) if secret && !super::redact::can_be_secret(point.base()) => {
+                let reason = "this is no value of the client's, it cannot be secret";
+                self.refuse(EditCode::InvalidPoint, reason);
+                None
+            }
+            Ok(point) => Some(Read { point, secret }),
+            Err(error) => {
+                self.refuse(EditCode::InvalidPoint, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn scope(rules: &RuleSet, place: &Place<'_>) -> Vec<Scope> {
+    let rules = rules.scope.iter().enumerate();
+    let compiled = rules.map(|(number, rule)| {
+        let at = place.at(number);
+        Scope {
+            app: at.at("app").glob(rule.app.as_deref(), Of::App),
+            host: at.at("host").glob(rule.host.as_deref(), Of::Host),
+            path: at.at("path").glob(rule.path.as_deref(), Of::Path),
+            method: at.at("method").glob(rule.method.as_deref(), Of::Method),
+            include: rule.action == ScopeAction::Include,
+        }
+    });
+    compiled.collect()
+}
+
+/// Milliseconds of a gap.
+pub(super) fn gap_ms(gap: Gap) -> u32 {
+    match gap {
+        Gap::Ms(ms) => ms,
+        Gap::None => NO_GAP,
+    }
+}
+
+/// Namespace of a key.
+pub(super) fn namespace(key: &GroupingKey) -> &str {
+    key.namespace.as_deref().unwrap_or(&key.name)
+}
+
+/// The gap of a namespace: that of its first key, else that of the settings.
+pub(super) fn gap_of(rules: &RuleSet, wanted: &str) -> u32 {
+    let first = rules.grouping.iter().find(|key| namespace(key) == wanted);
+    gap_ms(first.and_then(|key| key.gap).unwrap_or(rules.settings.gap))
+}
+
+pub(super) fn keys(rules: &RuleSet, secret: &SecretKey, place: &Place<'_>) -> Vec<Key> {
+    let compile = |(number, key): (usize, &GroupingKey)| {
+        let at = place.at(number);
+        let limits = limits(&at, &key.apps, &key.hosts, &key.paths);
+        Some(Key {
+            name: key.name.clone(),
+            namespace: namespace(key).to_owned(),
+            limits,
+            read: at.at("point").read(&key.point, key.secret)?,
+            min_length: key.min_length,
+            ignore: Ignore::new(&key.ignore, secret),
+            per: key.per,
+            gap_ms: gap_of(rules, namespace(key)),
+        })
+    };
+    rules.grouping.iter().enumerate().filter_map(compile).collect()
+}
+
+pub(super) fn limits(
+    at: &Place<'_>,
+    apps: &[String],
+    hosts: &[String],
+    paths: &[String],
+) -> Limits {
+    Limits {
+        apps: at.at("apps").globs(apps, Of::App),
+        hosts: at.at("hosts").globs(hosts, Of::Host),
+        paths: at.at("paths").globs(paths, Of::Path),
+    }
+}
+
+pub(super) fn built_in(rules: &RuleSet, secret: &SecretKey) -> BuiltIn {
+    let enabled = BUILT_IN_KEYS.map(|name| !rules.disabled_built_in.iter().any(|off| off == name));
+    let gaps = BUILT_IN_KEYS.map(|name| gap_of(rules, name));
+    BuiltIn::new(enabled, gaps, secret)
+}
+
+pub(super) fn context(rules: &RuleSet, place: &Place<'_>) -> Vec<Context> {
+    let rules = rules.context.iter().enumerate();
+    let compiled = rules.filter_map(|(number, rule)| {
+        let read = place.at(number).at("point").read(&rule.point, rule.secret)?;
+        Some(Context { name: rule.name.clone(), kind: rule.kind, read })
+    });
+    compiled.collect()
+}
+
+pub(super) fn flows(rules: &RuleSet, place: &Place<'_>) -> Vec<CompiledFlow> {
+    let rules = rules.flows.iter().enumerate();
+    let compiled = rules.map(|(number, rule)| {
+        let at = place.at(number).at("endpoints");
+        let globs = |(number, pattern): (usize, &EndpointPattern)| EndpointGlobs {
+            app: at.at(number).at("app").glob(pattern.app.as_deref(), Of::App),
+            host: at.at(number).at("host").glob(pattern.host.as_deref(), Of::Host),
+            method: at.at(number).at("method").glob(pattern.method.as_deref(), Of::Method),
+            path: at.at(number).at("path").glob(pattern.path.as_deref(), Of::Template),
+        };
+        let endpoints = rule.endpoints.iter().enumerate().map(globs).collect();
+        CompiledFlow { name: rule.name.clone(), endpoints }
+    });
+    compiled.collect()
+}
+
+pub(super) fn apps(apps: &Applications, place: &Place<'_>) -> Vec<App> {
+    let rules = apps.rules.iter().enumerate();
+    let compiled = rules.map(|(number, rule)| {
+        let limits = limits(&place.at(number), &[], &rule.hosts, &rule.paths);
+        App { name: rule.name.clone(), limits }
+    });
+    compiled.collect()
+}
+
+/// Compiles everything there is a point or a glob in, for the errors alone.
+pub(crate) fn check_texts(rules: &RuleSet, errors: &std::cell::RefCell<Errors>) {
+    scope(rules, &Place::new(errors, "scope"));
+    keys(rules, &SecretKey([0; 32]), &Place::new(errors, "grouping"));
+    context(rules, &Place::new(errors, "context"));
+    flows(rules, &Place::new(errors, "flows"));
+}
