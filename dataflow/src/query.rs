@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use spoor_operators::facts::Field;
 use spoor_operators::identity::{IdentityId, SessionId};
+use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
 use std::sync::Arc;
@@ -107,6 +108,38 @@ pub enum Statistic {
     Users,
     Shadow,
     Zombie,
+}
+
+impl Statistic {
+    /// Its value for a session: what ranges compare, orders sort by and cursors hold.
+    #[must_use]
+    pub fn of(self, session: &Session) -> f64 {
+        let summary = &session.summary;
+        let count = match self {
+            Self::Start => return session.start.0 as f64,
+            Self::End => return session.end.0 as f64,
+            Self::DurationMs => return session.duration_ms() as f64,
+            Self::DurationSumMs => return summary.duration_sum_ns as f64 / NANOS_PER_MS,
+            Self::DurationMaxMs => return summary.duration_max_ns as f64 / NANOS_PER_MS,
+            Self::DurationP50Ms => return summary.quantile_ms(0.50).unwrap_or(0.0),
+            Self::DurationP95Ms => return summary.quantile_ms(0.95).unwrap_or(0.0),
+            Self::DurationP99Ms => return summary.quantile_ms(0.99).unwrap_or(0.0),
+            Self::Requests => summary.requests,
+            Self::Errors => summary.errors,
+            Self::ServerErrors => summary.server_errors,
+            Self::Detections => summary.detections,
+            Self::Malicious => summary.malicious,
+            Self::Blocked => summary.blocked,
+            Self::RequestBytes => summary.request_bytes,
+            Self::ResponseBytes => summary.response_bytes,
+            Self::Ips => summary.distinct(Field::Ip) as u64,
+            Self::Endpoints => summary.distinct(Field::Endpoint) as u64,
+            Self::Users => summary.distinct(Field::User) as u64,
+            Self::Shadow => summary.shadow,
+            Self::Zombie => summary.zombie,
+        };
+        count as f64
+    }
 }
 
 /// Order of a list; ties are broken by session id, so every order is total.
