@@ -1,1 +1,13 @@
 //! Serves a reader, a change feed, rules and ingest over GraphQL and HTTP.
+//!
+//! The engine of GraphQL is `async-graphql`; the schema (`schema/`) and the transports (`http/`,
+//! `ws/`, `sse`) are our own. Nothing here knows how the four services are made: the tests bring
+//! their own.
+
+pub mod document;
+pub mod error;
+pub mod options;
+pub mod schema;
+
+pub use options::ServerOptions;
+pub use schema::sdl;

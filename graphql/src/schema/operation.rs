@@ -1,0 +1,145 @@
+//! What resolvers read from: one committed view for a whole operation, read off the async threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Context;
+use parking_lot::Mutex;
+use spoor_dataflow::service::{ServiceError, Services, View};
+use spoor_operators::time::Epoch;
+use tokio::sync::Semaphore;
+
+use super::scalars::Long;
+use crate::error::ApiError;
+
+/// How long a query waits for the epoch it asked for.
+const AT_LEAST_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one operation works with.
+pub struct Operation {
+    services: Services,
+    gate: Arc<Semaphore>,
+    shared: Mutex<Option<Snapshot>>,
+}
+
+/// A view with the right to read it.
+#[derive(Clone)]
+pub struct Snapshot {
+    view: Arc<dyn View>,
+    gate: Arc<Semaphore>,
+}
+
+impl Operation {
+    /// A new operation; `gate` bounds the reads of all of them.
+    #[must_use]
+    pub fn new(services: Services, gate: Arc<Semaphore>) -> Self {
+        Self { services, gate, shared: Mutex::new(None) }
+    }
+
+    /// The operation a resolver runs in.
+    pub fn of<'c>(ctx: &Context<'c>) -> Result<&'c Self, ApiError> {
+        ctx.data_opt::<Self>().ok_or_else(|| ApiError::Internal("no operation".into()))
+    }
+
+    /// The services.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The view all fields of this operation share; a fresh one only if `at_least` is past it.
+    pub async fn snapshot(&self, at_least: Option<Long>) -> Result<Snapshot, ApiError> {
+        let at_least = match at_least {
+            None => 0,
+            Some(epoch) => epoch.as_u64().ok_or_else(|| bad("atLeastEpoch is not an epoch"))?,
+        };
+        let known = self.shared.lock().clone();
+        if let Some(known) = known.filter(|known| known.view.epoch().0 >= at_least) {
+            return Ok(known);
+        }
+        self.wait_for(at_least).await?;
+        let fresh = self.fresh().await?;
+        if fresh.view.epoch().0 < at_least {
+            return Err(ServiceError::NotYet(at_least).into());
+        }
+        let mut shared = self.shared.lock();
+        let newest = match shared.take() {
+            Some(known) if known.view.epoch() >= fresh.view.epoch() => known,
+            _ => fresh,
+        };
+        *shared = Some(newest.clone());
+        Ok(newest)
+    }
+
+    /// An operation of the same services that outlives this one: that of a stream.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.services.clone(), self.gate.clone())
+    }
+
+    /// Calls a service on a thread that may block.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        run(&self.gate, call).await
+    }
+
+    /// The newest committed view, for one event of a subscription.
+    pub async fn fresh(&self) -> Result<Snapshot, ApiError> {
+        let reader = self.services.reader.clone();
+        let view = run(&self.gate, move || reader.view()).await?;
+        Ok(Snapshot { view, gate: self.gate.clone() })
+    }
+
+    async fn wait_for(&self, epoch: u64) -> Result<(), ApiError> {
+        if epoch == 0 {
+            return Ok(());
+        }
+        let mut epochs = self.services.feed.epochs();
+        let reached = epochs.wait_for(|now| *now >= Epoch(epoch));
+        match tokio::time::timeout(AT_LEAST_EPOCH_TIMEOUT, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ServiceError::Stopped.into()),
+            Err(_) => Err(ServiceError::NotYet(epoch).into()),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads the view on a thread that may block.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn View) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let view = self.view.clone();
+        run(&self.gate, move || read(&*view)).await
+    }
+
+    /// The view, for what is in memory.
+    #[must_use]
+    pub fn view(&self) -> &dyn View {
+        &*self.view
+    }
+}
+
+async fn run<T: Send + 'static>(
+    gate: &Arc<Semaphore>,
+    read: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let permit = gate.clone().acquire_owned().await;
+    let permit = permit.map_err(|_| ApiError::from(ServiceError::Stopped))?;
+    let done = tokio::task::spawn_blocking(move || {
+        // Held until the read ends, even if nobody waits for it any more.
+        let _permit = permit;
+        read()
+    });
+    match done.await {
+        Ok(answer) => Ok(answer?),
+        Err(failed) => Err(ApiError::Internal(failed.to_string())),
+    }
+}
+
+/// An argument is wrong.
+pub fn bad(text: impl Into<String>) -> ApiError {
+    ApiError::BadInput(text.into())
+}

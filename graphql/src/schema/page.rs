@@ -1,0 +1,58 @@
+//! Pages of the Relay connections: how many, where from, and what a page costs.
+
+use async_graphql::SimpleObject;
+
+use super::operation::bad;
+use crate::error::ApiError;
+
+/// Entries of a page unless asked otherwise.
+pub const PAGE_DEFAULT: usize = 20;
+/// Most entries of a page.
+pub const PAGE_MAX: usize = 200;
+
+/// Where a page lies in its list.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct PageInfo {
+    /// More entries follow.
+    pub has_next_page: bool,
+    /// Entries precede; lists are only read forwards, so this says whether `after` was given.
+    pub has_previous_page: bool,
+    /// Cursor of the first entry.
+    pub start_cursor: Option<String>,
+    /// Cursor of the last entry: give it as `after` for the next page.
+    pub end_cursor: Option<String>,
+}
+
+impl PageInfo {
+    /// Of a page with these cursors.
+    #[must_use]
+    pub fn new(has_next: bool, after: bool, cursors: &[String]) -> Self {
+        Self {
+            has_next_page: has_next,
+            has_previous_page: after,
+            start_cursor: cursors.first().cloned(),
+            end_cursor: cursors.last().cloned(),
+        }
+    }
+}
+
+/// Checks `first`.
+pub fn size(first: Option<i32>) -> Result<usize, ApiError> {
+    bounded(first, PAGE_DEFAULT, PAGE_MAX)
+}
+
+/// Checks a number of entries against a bound of its own.
+pub fn bounded(first: Option<i32>, default: usize, most: usize) -> Result<usize, ApiError> {
+    let Some(first) = first else { return Ok(default) };
+    match usize::try_from(first) {
+        Ok(first) if first <= most => Ok(first),
+        _ => Err(bad(format!("`first` is {first}; it must be from 0 to {most}"))),
+    }
+}
+
+/// Cost of a list: what is below it, for each entry of the page.
+#[must_use]
+pub fn cost(first: Option<i32>, below: usize) -> usize {
+    let entries = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(PAGE_DEFAULT);
+    1 + entries.clamp(1, PAGE_MAX).saturating_mul(below)
+}

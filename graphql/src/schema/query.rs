@@ -1,0 +1,182 @@
+//! The root of queries.
+
+use async_graphql::{Context, ID, Interface, Object};
+use spoor_dataflow::query::Order;
+
+use super::filter::{SessionFilter, SessionOrder, sessions as session_filter};
+use super::ids::{GlobalId, identity_id, read_letter_cursor, session_id};
+use super::operation::{Operation, Snapshot, bad};
+use super::overview::{Overview, OverviewRange};
+use super::page;
+use super::request::RequestNode;
+use super::rules::RuleSet;
+use super::scalars::Long;
+use super::session::{IdentityNode, SessionConnection, SessionNode};
+use super::status::{DeadLetterConnection, Status};
+use crate::error::ApiError;
+
+/// Most ids of one `nodes`.
+const NODES_MAX: usize = page::PAGE_MAX;
+
+/// Anything with a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Global id."))]
+pub enum Node {
+    /// A session.
+    Session(SessionNode),
+    /// An identity.
+    Identity(IdentityNode),
+    /// A request.
+    Request(Box<RequestNode>),
+}
+
+/// Everything here is read at one committed epoch; what was seen is never taken back by a crash.
+pub struct Query;
+
+/// Everything here is read at one committed epoch; what was seen is never taken back by a crash.
+/// `atLeastEpoch` waits (for at most five seconds) until that epoch is committed.
+#[Object]
+impl Query {
+    /// Sessions by filter, newest start first unless ordered otherwise. `first` is at most 200; 20
+    /// unless given.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn sessions(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<SessionFilter>,
+        order_by: Option<SessionOrder>,
+        first: Option<i32>,
+        after: Option<String>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<SessionConnection, ApiError> {
+        let filter = session_filter(filter)?;
+        let order = order_by.map(Order::from).unwrap_or_default();
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        SessionConnection::find(ctx, &at, filter, order, first, after).await
+    }
+
+    /// A session by its global id or `<identity>.<start>`: the session of that identity that
+    /// contains the instant.
+    async fn session(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Option<SessionNode>, ApiError> {
+        let id = session_id(&id)?;
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        let found = at.read(move |view| view.session(id)).await?;
+        Ok(found.map(|session| SessionNode::new(session, at)))
+    }
+
+    /// An identity that has at least one retained session, by its global id or 32 hex digits.
+    async fn identity(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Option<IdentityNode>, ApiError> {
+        let id = identity_id(&id)?;
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        let found = at.read(move |view| view.identity(id)).await?;
+        Ok(found.map(|identity| IdentityNode::new(identity, at)))
+    }
+
+    /// Anything by its global id.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Option<Node>, ApiError> {
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        find(&at, &id).await
+    }
+
+    /// Several things by their global ids, in the same order; at most 200.
+    #[graphql(complexity = "ids.len().max(1).saturating_mul(1 + child_complexity)")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        ids: Vec<ID>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Vec<Option<Node>>, ApiError> {
+        if ids.len() > NODES_MAX {
+            return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
+        }
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(find(&at, &id).await?);
+        }
+        Ok(found)
+    }
+
+    /// Totals and time series. Without a range: everything retained, in hours.
+    async fn overview(
+        &self,
+        ctx: &Context<'_>,
+        range: Option<OverviewRange>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Overview, ApiError> {
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        Overview::read(&at, range.unwrap_or_default()).await
+    }
+
+    /// The rules in force.
+    async fn rules(
+        &self,
+        ctx: &Context<'_>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<RuleSet, ApiError> {
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        Ok(RuleSet::from(&*at.view().rules()))
+    }
+
+    /// Records that were refused, newest first. `first` is at most 200; 20 unless given.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn dead_letters(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<DeadLetterConnection, ApiError> {
+        let first = page::size(first)?;
+        let before = after.as_deref().map(read_letter_cursor).transpose()?;
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        let found = at.read(move |view| view.dead_letters(first, before)).await?;
+        Ok(DeadLetterConnection::new(found, before.is_some()))
+    }
+
+    /// State of the whole.
+    async fn status(
+        &self,
+        ctx: &Context<'_>,
+        at_least_epoch: Option<Long>,
+    ) -> Result<Status, ApiError> {
+        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        Ok(at.read(|view| Ok(view.status())).await?.into())
+    }
+}
+
+async fn find(at: &Snapshot, id: &str) -> Result<Option<Node>, ApiError> {
+    let global = GlobalId::decode(id).ok_or_else(|| bad(format!("`{id:.80}` is no global id")))?;
+    match global {
+        GlobalId::Session(id) => {
+            let found = at.read(move |view| view.session(id)).await?;
+            Ok(found.map(|session| Node::Session(SessionNode::new(session, at.clone()))))
+        }
+        GlobalId::Identity(id) => {
+            let found = at.read(move |view| view.identity(id)).await?;
+            Ok(found.map(|identity| Node::Identity(IdentityNode::new(identity, at.clone()))))
+        }
+        GlobalId::Request(session, id) => {
+            let Some(session) = at.read(move |view| view.session(session)).await? else {
+                return Ok(None);
+            };
+            let found = RequestNode::find(at, session, id).await?;
+            Ok(found.map(|request| Node::Request(Box::new(request))))
+        }
+    }
+}
