@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::facts::Assigned;
-use crate::request::{Body, Fields};
+use crate::request::Fields;
 
 pub(super) fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Fields<'a> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()

@@ -5,6 +5,7 @@
 //! and globs are text here; [`RuleSet::check`] finds every one that does not parse, with its place.
 //! Names are unique within their list and are how a rule is addressed.
 
+pub mod check;
 pub mod edit;
 pub(crate) mod glob;
 
