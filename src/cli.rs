@@ -1,0 +1,212 @@
+//! The command line: what can be asked for, with help that shows how.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::generate;
+
+/// Live user sessions from a stream of API requests.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spoor",
+    version,
+    about,
+    long_about = "Live user sessions from a stream of API requests, exact under late data and \
+                  changed rules.",
+    after_help = "Examples:\n  \
+        spoor replay access.log.gz                      sessions of a log, one JSON object a line\n  \
+        spoor generate --requests 1000 | spoor replay - the same of made-up traffic\n  \
+        spoor serve --config configs/spoor.toml         a server with GraphQL on loopback"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub logging: Logging,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve live sessions over GraphQL: queries, subscriptions, rule changes, ingest
+    Serve(ServeArgs),
+    /// Run logs through the dataflow to their end and write one JSON object a session
+    Replay(ReplayArgs),
+    /// Write realistic API traffic as NDJSON, the same bytes for the same options
+    Generate(GenerateArgs),
+    /// Recompute the sessions of a store from its request log and compare
+    Verify(VerifyArgs),
+    /// Look after rule files
+    #[command(subcommand)]
+    Rules(RulesCommand),
+}
+
+/// How the program tells what it does.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// Form of log lines on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to log: error, warn, info, debug, trace, or a filter such as spoor_dataflow=debug
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub log_level: EnvFilter,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Logging {
+    /// Sends logs to standard error from now on.
+    pub fn start(&self) {
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(self.log_level.to_string()))
+            .with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => builder.with_target(false).init(),
+            LogFormat::Json => builder.json().init(),
+        }
+    }
+}
+
+/// `spoor serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    spoor serve\n  \
+    spoor serve --listen 127.0.0.1:9000 --state /var/lib/spoor --workers 4\n  \
+    spoor generate --rate 200 | spoor serve --follow -\n  \
+    tail -F access.log | spoor serve --follow - --format combined")]
+pub struct ServeArgs {
+    /// Configuration file, TOML; see configs/spoor.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address and port to listen on; overrides [server] listen
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Directory of the store; overrides [store] dir
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Dataflow workers; overrides [engine] workers
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub workers: Option<u64>,
+    /// Also follow this file, or read standard input with `-`
+    #[arg(long, value_name = "FILE")]
+    pub follow: Vec<PathBuf>,
+    /// Format of what --follow names
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: String,
+}
+
+/// `spoor replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    spoor replay access.log.gz\n  \
+    spoor replay --format combined --output sessions.ndjson day1.log day2.log.zst\n  \
+    zcat events.jsonl.gz | spoor replay --config configs/cloudtrail.toml --format cloudtrail -\n\n\
+    Exit status: 0 when every input was read to its end (bad records included, they are counted), \
+    2 for a wrong call or configuration, 1 otherwise.")]
+pub struct ReplayArgs {
+    /// Configuration file, TOML; see configs/spoor.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// auto (by content), ndjson, combined, common, har, or a mapping of the configuration
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: String,
+    /// Dataflow workers; overrides [engine] workers
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub workers: Option<u64>,
+    /// Keep the state in this directory, which must be new or empty (default: a temporary one)
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write the sessions to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Add "request_ids" to each session, in order
+    #[arg(long)]
+    pub requests: bool,
+    /// Keep only this many days behind the newest (default: every day)
+    #[arg(long, value_name = "DAYS")]
+    pub retention: Option<u32>,
+    /// Logs to read, plain, gzip or zstd; `-` is standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+}
+
+/// `spoor generate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    spoor generate --requests 1000000 > traffic.ndjson\n  \
+    spoor generate --rate 200 | spoor serve --follow -\n  \
+    spoor generate --requests 5000 --seed 7 --start 2026-03-01T22:00:00Z --users 50 --late 0.2")]
+pub struct GenerateArgs {
+    /// How many records (default: 100000, or without end at a --rate)
+    #[arg(long, value_name = "N")]
+    pub requests: Option<u64>,
+    /// Records a second of real time, dated now (default: as fast as possible, in virtual time)
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Start of virtual time, RFC 3339
+    #[arg(long, value_name = "TIME", conflicts_with = "rate", default_value = generate::START_DEFAULT)]
+    pub start: jiff::Timestamp,
+    /// Users that come back
+    #[arg(long, value_name = "N", default_value_t = generate::USERS_DEFAULT)]
+    pub users: u32,
+    /// Share of records that come late: most up to 5 s, a few up to 5 min
+    #[arg(long, value_name = "SHARE", default_value_t = generate::LATE_DEFAULT, value_parser = share)]
+    pub late: f64,
+}
+
+/// `spoor verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 when the store is what a batch run gives, 1 when it is not \
+    (the differences are listed) or cannot be read, 2 for a wrong call.\n\nThe store must not be in \
+    use: stop the server first, or verify a copy."
+)]
+pub struct VerifyArgs {
+    /// Configuration file, TOML
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory of the store; overrides [store] dir
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Most differences to list
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub list: usize,
+}
+
+/// `spoor rules`.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Check a rule file, or the rules of a configuration, and list every mistake with its place
+    Check {
+        /// Rule file or configuration, TOML
+        file: PathBuf,
+    },
+}
+
+fn workers() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=spoor_dataflow::config::WORKERS_MAX as u64)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    number(text, |rate| rate > 0.0 && rate <= 1e7, "a number above 0 and at most 10000000")
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, |share| (0.0..=1.0).contains(&share), "a number from 0 to 1")
+}
+
+fn number(text: &str, good: impl Fn(f64) -> bool, wanted: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value| good(*value)).ok_or_else(|| format!("give {wanted}"))
+}
