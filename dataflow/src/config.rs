@@ -16,6 +16,7 @@ use std::str::FromStr;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use spoor_operators::assign::{Applications, SecretKey};
 use spoor_operators::rules::RuleSet;
 
 /// Prefix of environment variables that are configuration.
@@ -38,7 +39,7 @@ pub struct Config {
     /// What `serve` reads besides what is pushed to it.
     pub sources: Vec<SourceConfig>,
     /// Which application a request belongs to when it does not say; the first match decides.
-    pub applications: Vec<Application>,
+    pub applications: Applications,
     /// How JSON logs of other shapes become requests, by name.
     pub mappings: BTreeMap<String, Mapping>,
     /// API descriptions, for endpoint templates and the inventory.
@@ -147,20 +148,6 @@ pub const FORMAT_AUTO: &str = "auto";
 
 fn auto() -> String {
     FORMAT_AUTO.into()
-}
-
-/// One of `[[applications]]`: every list that is given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Application {
-    /// Name of the application.
-    pub name: String,
-    /// Globs over the host, case not told apart; empty: any host.
-    #[serde(default)]
-    pub hosts: Vec<String>,
-    /// Globs over the raw path; `*` stays within a segment, `**` does not; empty: any path.
-    #[serde(default)]
-    pub paths: Vec<String>,
 }
 
 /// One of `[mappings.NAME]`: how a JSON object of another shape becomes a request.
@@ -286,12 +273,12 @@ impl fmt::Debug for SecretsConfig {
 }
 
 impl SecretsConfig {
-    /// The configured key, if any.
+    /// The key made of the configured text (its BLAKE3 hash), if one is configured.
     ///
     /// # Errors
     /// When both are given, the file cannot be read, or the key is shorter than
     /// [`SECRET_KEY_BYTES_MIN`].
-    pub fn read(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+    pub fn read(&self) -> Result<Option<SecretKey>, ConfigError> {
         let refuse = |reason: String| ConfigError::Invalid { place: "secrets".into(), reason };
         let key = match (&self.key, &self.key_file) {
             (None, None) => return Ok(None),
@@ -306,7 +293,7 @@ impl SecretsConfig {
         if key.len() < SECRET_KEY_BYTES_MIN {
             return Err(refuse(format!("the key needs at least {SECRET_KEY_BYTES_MIN} bytes")));
         }
-        Ok(Some(key.as_bytes().to_vec()))
+        Ok(Some(SecretKey(*blake3::hash(key.as_bytes()).as_bytes())))
     }
 }
 
@@ -433,7 +420,7 @@ impl Config {
         require(engine.epoch_records > 0, "engine.epoch_records", || "at least 1".into())?;
         require(engine.epoch_bytes.0 > 0, "engine.epoch_bytes", || "at least 1".into())?;
         self.check_sources()?;
-        unique("applications", self.applications.iter().map(|app| app.name.as_str()))?;
+        unique("applications", self.applications.rules.iter().map(|app| app.name.as_str()))?;
         self.secrets.read().map(|_| ())
     }
 
@@ -573,7 +560,8 @@ mod tests {
     fn a_key_is_never_shown() {
         let config = load("[secrets]\nkey = \"0123456789abcdef\"").unwrap();
         assert!(!format!("{config:?}").contains("0123456789"));
-        assert_eq!(config.secrets.read().unwrap().unwrap().len(), 16);
+        assert!(config.secrets.read().unwrap().is_some());
+        assert_eq!(Config::default().secrets.read().unwrap(), None);
     }
 
     #[test]

@@ -276,10 +276,14 @@ mod tests {
     fn fragments_that_multiply_or_circle_are_refused_at_once() {
         let multiply: String =
             (0..40).map(|n| format!("fragment F{n} on Q {{ ...F{0} ...F{0} }}", n + 1)).collect();
-        check(&format!("{{ ...F0 }} {multiply} fragment F40 on Q {{ a }}"), Err("RESOURCE_EXHAUSTED"));
+        check(
+            &format!("{{ ...F0 }} {multiply} fragment F40 on Q {{ a }}"),
+            Err("RESOURCE_EXHAUSTED"),
+        );
         let circle = "{ ...A } fragment A on Q { ...B } fragment B on Q { ...A }";
         check(circle, Err("GRAPHQL_VALIDATION_FAILED"));
-        let many: String = (0..200).map(|n| format!("fragment F{n} on Q {{ ...F{} }}", n + 1)).collect();
+        let many: String =
+            (0..200).map(|n| format!("fragment F{n} on Q {{ ...F{} }}", n + 1)).collect();
         check(&format!("{{ ...F0 }} {many}"), Err("RESOURCE_EXHAUSTED"));
     }
 }

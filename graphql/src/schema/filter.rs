@@ -278,8 +278,7 @@ impl SessionFilter {
     }
 }
 
-type Bounds =
-    (Option<spoor_operators::time::EventTime>, Option<spoor_operators::time::EventTime>);
+type Bounds = (Option<spoor_operators::time::EventTime>, Option<spoor_operators::time::EventTime>);
 
 /// The bounds of a time range, which must not be the wrong way round.
 pub fn bounds(range: TimeRange) -> Result<Bounds, ApiError> {

@@ -155,7 +155,10 @@ mod tests {
         assert_eq!(read_session_cursor(order, &session_cursor(order, &cursor)).unwrap(), cursor);
         assert!(read_session_cursor(by_start(), &session_cursor(order, &cursor)).is_err());
         let position = (EventTime(7), "x:y".to_owned());
-        assert_eq!(read_request_cursor(&request_cursor(position.0, &position.1)).unwrap(), position);
+        assert_eq!(
+            read_request_cursor(&request_cursor(position.0, &position.1)).unwrap(),
+            position
+        );
         assert_eq!(read_letter_cursor(&letter_cursor(9)).unwrap(), 9);
         for bad in ["", "!", "czE6", "é"] {
             assert!(GlobalId::decode(bad).is_none() && session_id(bad).is_err());

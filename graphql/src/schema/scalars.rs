@@ -16,7 +16,8 @@ pub struct DateTime(pub EventTime);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let refused = || InputValueError::custom("not an RFC 3339 instant such as 2026-11-23T20:33:00Z");
+        let refused =
+            || InputValueError::custom("not an RFC 3339 instant such as 2026-11-23T20:33:00Z");
         let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
         let at = EventTime(at.as_millisecond());
         if (EventTime::MIN..=EventTime::MAX).contains(&at) { Ok(Self(at)) } else { Err(refused()) }
@@ -43,10 +44,9 @@ pub struct Long(pub i128);
 impl ScalarType for Long {
     fn parse(value: Value) -> InputValueResult<Self> {
         let number = match &value {
-            Value::Number(number) => number
-                .as_i64()
-                .map(i128::from)
-                .or_else(|| number.as_u64().map(i128::from)),
+            Value::Number(number) => {
+                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+            }
             Value::String(text) => text.parse().ok(),
             _ => None,
         };

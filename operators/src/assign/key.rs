@@ -31,6 +31,7 @@ pub struct Applications {
 
 /// One entry of `[[applications]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AppRule {
     /// The application's name.
     pub name: String,
