@@ -194,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantiles_are_within_one_percent_of_nearest_rank(mut all in values(), q in 0.0_f64..=1.0) {
+        fn quantiles_are_within_one_percent_of_nearest_rank(mut all in values(), q in 0.0..=1.0_f64) {
             let mut histogram = Histogram::default();
             all.iter().for_each(|value| histogram.add(*value));
             all.sort_unstable();

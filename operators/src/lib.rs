@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod facts;
 pub mod histogram;
 pub mod identity;
+pub mod interner;
 pub mod inventory;
 pub mod point;
 pub mod request;

@@ -1,0 +1,121 @@
+//! The hot state: identity-days in memory, within a budget.
+//!
+//! Everything here can be asked back from the backend, so that forgetting is free. Entries lie in
+//! one vector behind a table of positions. Who is forgotten is decided by the clock algorithm: a
+//! hand goes round, spares an entry once for having been used since it last came by, and so
+//! approximates least recently used at constant cost.
+
+use hashbrown::HashTable;
+
+use super::backend::DayKey;
+use super::state::DayState;
+use crate::time::Day;
+
+/// Identity-days in memory.
+#[derive(Debug, Default)]
+pub(super) struct Hot {
+    entries: Vec<Entry>,
+    index: HashTable<u32>,
+    hand: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: DayKey,
+    used: bool,
+    /// What `Hot::bytes` holds for it.
+    bytes: usize,
+    state: DayState,
+}
+
+/// An identity is a hash already; the day only has to tell its days apart.
+fn hash(key: DayKey) -> u64 {
+    (key.identity.0 as u64) ^ (key.day.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Hot {
+    /// Approximate bytes of all entries.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The position of an identity-day, loaded if it is not here. Good until the next call.
+    pub fn position(&mut self, key: DayKey, load: impl FnOnce() -> DayState) -> usize {
+        let hash = hash(key);
+        let entries = &self.entries;
+        if let Some(&at) = self.index.find(hash, |at| entries[*at as usize].key == key) {
+            return at as usize;
+        }
+        let at = self.entries.len();
+        let state = load();
+        let bytes = state.bytes() + size_of::<Entry>() - size_of::<DayState>();
+        self.bytes += bytes;
+        self.entries.push(Entry { key, used: true, bytes, state });
+        let entries = &self.entries;
+        let rehash = |at: &u32| self::hash(entries[*at as usize].key);
+        self.index.insert_unique(hash, at as u32, rehash);
+        at
+    }
+
+    /// The state at a position.
+    pub fn state(&mut self, at: usize) -> &mut DayState {
+        &mut self.entries[at].state
+    }
+
+    /// Ends work on a position: accounts for its size, or forgets it when nothing is left.
+    pub fn settle(&mut self, at: usize) {
+        let entry = &mut self.entries[at];
+        if entry.state.is_empty() {
+            return self.remove(at);
+        }
+        let bytes = entry.state.bytes() + size_of::<Entry>() - size_of::<DayState>();
+        self.bytes = self.bytes + bytes - entry.bytes;
+        (entry.bytes, entry.used) = (bytes, true);
+    }
+
+    /// Forgets until the budget is kept. Everything in here must be clean.
+    pub fn shrink_to(&mut self, budget: usize) {
+        while self.bytes > budget && !self.entries.is_empty() {
+            if self.hand >= self.entries.len() {
+                self.hand = 0;
+            }
+            let entry = &mut self.entries[self.hand];
+            if entry.used {
+                entry.used = false;
+                self.hand += 1;
+            } else {
+                self.remove(self.hand);
+            }
+        }
+    }
+
+    /// Forgets the days before one.
+    pub fn drop_before(&mut self, day: Day) {
+        let mut at = 0;
+        while at < self.entries.len() {
+            if self.entries[at].key.day < day {
+                self.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let last = self.entries.len() - 1;
+        let (key, last_key) = (self.entries[at].key, self.entries[last].key);
+        if let Ok(found) = self.index.find_entry(hash(key), |known| *known as usize == at) {
+            found.remove();
+        }
+        if let Some(moved) = self.index.find_mut(hash(last_key), |known| *known as usize == last) {
+            *moved = at as u32;
+        }
+        self.bytes -= self.entries.swap_remove(at).bytes;
+    }
+}

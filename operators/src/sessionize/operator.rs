@@ -1,0 +1,224 @@
+//! `sessionize` in a dataflow: the state machine on every worker, behind an exchange by identity.
+//!
+//! Time is the epoch: consecutive numbers. A worker owns the partitions congruent to its index. Its
+//! events wait until the input has passed their epoch and the backend is ready for it; then epochs
+//! are processed in order, empty ones too. The operator holds a capability for the first epoch it
+//! has not sealed, so that downstream no epoch is complete before every worker has sealed it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use differential_dataflow::{AsCollection, VecCollection};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::AntichainRef;
+use timely::scheduling::SyncActivator;
+
+use super::backend::SessionBackend;
+use super::{Differences, HOT_BYTES_DEFAULT, MinuteApp, Sessionizer};
+use crate::facts::Assigned;
+use crate::session::Session;
+use crate::time::Epoch;
+use crate::totals::Totals;
+use std::sync::Arc;
+
+/// How often a backend that is not ready is asked again when nobody took the activator.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+
+/// What the operator can be told.
+pub struct SessionizeOptions {
+    /// Bytes of state in memory, for this worker.
+    pub hot_bytes_max: usize,
+    /// The first epoch to be processed; there must be no event before it.
+    pub first: Epoch,
+    /// Takes the activator of the operator when it is built: to be used whenever the backend may
+    /// have become ready. Without it the operator asks again every millisecond.
+    pub waker: Option<Box<dyn FnOnce(SyncActivator)>>,
+}
+
+impl Default for SessionizeOptions {
+    fn default() -> Self {
+        Self { hot_bytes_max: HOT_BYTES_DEFAULT, first: Epoch(0), waker: None }
+    }
+}
+
+/// What comes out, consolidated for every epoch.
+pub struct Sessionized<'scope> {
+    /// The sessions.
+    pub sessions: VecCollection<'scope, u64, Arc<Session>, isize>,
+    /// Sums by minute and app; sessions are counted under the empty app.
+    pub totals: VecCollection<'scope, u64, MinuteApp, Totals>,
+}
+
+/// Joins requests into sessions.
+pub trait Sessionize<'scope> {
+    /// The sessions of a collection of requests, and totals by minute and app.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use differential_dataflow::input::Input;
+    /// use spoor_operators::facts::{Assigned, Fact, Field, IdentityText, Numbers, encode_head};
+    /// use spoor_operators::identity::IdentityId;
+    /// use spoor_operators::sessionize::memory::MemoryBackend;
+    /// use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
+    /// use spoor_operators::time::{Day, EventTime};
+    ///
+    /// // What `assign` makes of a request: here by hand.
+    /// fn request(user: &str, seconds: i64) -> Assigned {
+    ///     let identity = IdentityText {
+    ///         namespace: "user",
+    ///         value: user,
+    ///         qualifier: "",
+    ///         weak: false,
+    ///         secret: false,
+    ///     };
+    ///     let mut payload = Vec::new();
+    ///     let facts = [Fact::new(Field::Method, "GET"), Fact::new(Field::App, "shop")];
+    ///     encode_head(&mut payload, identity, &Numbers::default(), &facts);
+    ///     let head_len = payload.len() as u32;
+    ///     payload.extend_from_slice(&seconds.to_le_bytes());
+    ///     Assigned {
+    ///         day: Day(0),
+    ///         identity: IdentityId::of("user", user, ""),
+    ///         ts: EventTime(seconds * 1000),
+    ///         id_hash: 0,
+    ///         gap_ms: 60_000,
+    ///         origin: 0,
+    ///         head_len,
+    ///         payload: payload.into(),
+    ///     }
+    /// }
+    ///
+    /// timely::execute_directly(|worker| {
+    ///     let mut requests = worker.dataflow::<u64, _, _>(|scope| {
+    ///         let (input, requests) = scope.new_collection();
+    ///         let sessionized =
+    ///             requests.sessionize(MemoryBackend::default(), SessionizeOptions::default());
+    ///         sessionized.sessions.inspect(|(session, epoch, diff)| {
+    ///             println!("{epoch}: {diff:+} {} x{}", session.id(), session.summary.requests);
+    ///         });
+    ///         input
+    ///     });
+    ///     requests.insert(request("ann", 0));
+    ///     requests.insert(request("ann", 90));
+    ///     requests.advance_to(1);
+    ///     // It comes late, and makes one session of two.
+    ///     requests.insert(request("ann", 45));
+    /// });
+    /// ```
+    fn sessionize<B: SessionBackend + 'static>(
+        self,
+        backend: B,
+        options: SessionizeOptions,
+    ) -> Sessionized<'scope>;
+}
+
+impl<'scope> Sessionize<'scope> for VecCollection<'scope, u64, Assigned, isize> {
+    fn sessionize<B: SessionBackend + 'static>(
+        self,
+        backend: B,
+        options: SessionizeOptions,
+    ) -> Sessionized<'scope> {
+        let mut builder = OperatorBuilder::new("Sessionize".to_owned(), self.inner.scope());
+        let (worker, info) = (self.inner.scope().worker(), builder.operator_info());
+        let activator = worker.activator_for(info.address.clone());
+        let woken = options.waker.is_some();
+        if let Some(waker) = options.waker {
+            waker(worker.sync_activator_for(info.address.to_vec()));
+        }
+        let by_partition =
+            |(item, _, _): &(Assigned, u64, isize)| u64::from(item.identity.partition());
+        let mut input = builder.new_input(self.inner, Exchange::new(by_partition));
+        let (sessions_port, sessions) = builder.new_output();
+        let (totals_port, totals) = builder.new_output();
+        let mut sessions_out =
+            OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(sessions_port);
+        let mut totals_out =
+            OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(totals_port);
+        let sessionizer = Sessionizer::new(backend, options.hot_bytes_max);
+        builder.build(move |capabilities| {
+            let mut host = Host::new(sessionizer, options.first, capabilities);
+            move |frontiers| {
+                input.for_each(|_, data| host.stash(data));
+                let (mut sessions, mut totals) = (sessions_out.activate(), totals_out.activate());
+                let waits = host.run(frontiers[0].frontier(), |capabilities, epoch, out| {
+                    sessions.session(&capabilities[0]).give_iterator(
+                        out.sessions.drain(..).map(|(session, diff)| (session, epoch, diff)),
+                    );
+                    totals.session(&capabilities[1]).give_iterator(
+                        out.totals.drain(..).map(|(minute_app, sums)| (minute_app, epoch, sums)),
+                    );
+                });
+                if waits && !woken {
+                    activator.activate_after(ASK_AGAIN);
+                }
+            }
+        });
+        Sessionized { sessions: sessions.as_collection(), totals: totals.as_collection() }
+    }
+}
+
+/// The operator without its edges.
+struct Host<B> {
+    sessionizer: Sessionizer<B>,
+    /// Events of epochs that are not processed yet.
+    stash: BTreeMap<u64, Vec<(Assigned, isize)>>,
+    /// The first epoch that is not sealed.
+    next: u64,
+    /// For `next`, one an output; none when the input has ended and all is sealed.
+    capabilities: Vec<Capability<u64>>,
+    out: Differences,
+}
+
+impl<B: SessionBackend> Host<B> {
+    fn new(
+        sessionizer: Sessionizer<B>,
+        first: Epoch,
+        mut capabilities: Vec<Capability<u64>>,
+    ) -> Self {
+        capabilities.iter_mut().for_each(|capability| capability.downgrade(&first.0));
+        let (stash, out) = (BTreeMap::new(), Differences::default());
+        Self { sessionizer, stash, next: first.0, capabilities, out }
+    }
+
+    fn stash(&mut self, data: &mut Vec<(Assigned, u64, isize)>) {
+        let mut data = data.drain(..).peekable();
+        while let Some(&(_, epoch, _)) = data.peek() {
+            // A batch nearly always has one epoch: look it up once.
+            let events = self.stash.entry(epoch.max(self.next)).or_default();
+            while let Some((item, _, diff)) = data.next_if(|(_, time, _)| *time == epoch) {
+                events.push((item, diff));
+            }
+        }
+    }
+
+    /// Processes every epoch that is complete; whether one that is complete waits for the backend.
+    fn run(
+        &mut self,
+        frontier: AntichainRef<'_, u64>,
+        mut emit: impl FnMut(&[Capability<u64>], u64, &mut Differences),
+    ) -> bool {
+        let until = frontier.first().copied();
+        while until.map_or(!self.stash.is_empty(), |until| self.next < until) {
+            let epoch = Epoch(self.next);
+            if !self.sessionizer.backend().ready(epoch) {
+                return true;
+            }
+            let mut events = self.stash.remove(&epoch.0).unwrap_or_default();
+            self.sessionizer.process(epoch, &mut events, &mut self.out);
+            emit(&self.capabilities, epoch.0, &mut self.out);
+            self.next += 1;
+            for capability in &mut self.capabilities {
+                capability.downgrade(&self.next);
+            }
+        }
+        if until.is_none() {
+            self.capabilities.clear();
+        }
+        false
+    }
+}

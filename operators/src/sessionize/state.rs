@@ -1,0 +1,211 @@
+//! The state of one identity-day: its sessions in order, and the explicit ids it knows.
+//!
+//! Within an epoch a session is copied at its first change and then changed in place; what it was
+//! at the end of the epoch before is kept beside it until [`DayState::finish`] turns the pair into
+//! a [`SessionChange`]. Sessions never overlap and neighbours are at least a gap apart, so the
+//! neighbours of an instant are found by binary search.
+
+use std::mem;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::backend::{IdSet, SessionChange, Sessions};
+use crate::facts::NO_GAP;
+use crate::identity::Identity;
+use crate::session::Session;
+use crate::time::EventTime;
+
+/// Sessions and explicit ids of an identity-day.
+#[derive(Debug, Default)]
+pub(super) struct DayState {
+    slots: SmallVec<[Slot; 1]>,
+    /// Explicit ids, complete only if `ids_loaded`.
+    pub ids: IdSet,
+    /// Whether the backend was asked for the ids, or need not be.
+    pub ids_loaded: bool,
+    session_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    session: Arc<Session>,
+    touch: Touch,
+}
+
+/// What this epoch did to a session so far.
+#[derive(Debug)]
+enum Touch {
+    Clean,
+    New,
+    Was(Arc<Session>),
+}
+
+/// What this epoch did to the identity-day in work so far; reused for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    /// For every touched session an instant inside it.
+    touched: Vec<EventTime>,
+    /// Sessions that were merged into others.
+    gone: Vec<Arc<Session>>,
+}
+
+/// Whether a step from one instant to a later one stays within a session.
+pub(super) fn within_gap(from: EventTime, to: EventTime, gap_ms: u32) -> bool {
+    gap_ms == NO_GAP || to.0.saturating_sub(from.0) < i64::from(gap_ms.max(1))
+}
+
+impl DayState {
+    /// What a backend had. Where there are no sessions there are no requests, and so no ids.
+    pub fn loaded(sessions: Sessions) -> Self {
+        let session_bytes = sessions.iter().map(|session| session.memory_bytes()).sum();
+        let ids_loaded = sessions.is_empty();
+        let clean = |session| Slot { session, touch: Touch::Clean };
+        let slots = sessions.into_iter().map(clean).collect();
+        Self { slots, ids: IdSet::default(), ids_loaded, session_bytes }
+    }
+
+    /// The gap in force, if there is a session.
+    pub fn gap_ms(&self) -> Option<u32> {
+        Some(self.slots.first()?.session.gap_ms)
+    }
+
+    /// Whose sessions they are, if there is one.
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        Some(&self.slots.first()?.session.identity)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Approximate bytes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.session_bytes + self.ids.heap_bytes()
+    }
+
+    /// The session a request at `ts` belongs to, extended to it: a neighbour, the two neighbours
+    /// merged, or a new one that `new` makes (given whose, if there is a session already).
+    pub fn session_at(
+        &mut self,
+        ts: EventTime,
+        gap_ms: u32,
+        edits: &mut Edits,
+        new: impl FnOnce(Option<&Arc<Identity>>) -> Session,
+    ) -> &mut Session {
+        let next = self.slots.partition_point(|slot| slot.session.start <= ts);
+        let after = |before: usize| within_gap(self.slots[before].session.end, ts, gap_ms);
+        let joins_before = next.checked_sub(1).is_some_and(after);
+        let before = |slot: &Slot| within_gap(ts, slot.session.start, gap_ms);
+        let joins_next = self.slots.get(next).is_some_and(before);
+        let at = match (joins_before, joins_next) {
+            (true, true) => {
+                self.merge_with_next(next - 1, edits);
+                next - 1
+            }
+            (true, false) => next - 1,
+            (false, true) => next,
+            (false, false) => {
+                edits.touched.push(ts);
+                let session = Arc::new(new(self.identity()));
+                self.slots.insert(next, Slot { session, touch: Touch::New });
+                next
+            }
+        };
+        let session = self.slots[at].edit(ts, edits);
+        session.start = session.start.min(ts);
+        session.end = session.end.max(ts);
+        session
+    }
+
+    fn merge_with_next(&mut self, at: usize, edits: &mut Edits) {
+        let (right, left) = (self.slots.remove(at + 1), self.slots.remove(at));
+        let olds = (left.old(), right.old());
+        let (start, end) = (left.session.start, right.session.end);
+        let size = |slot: &Slot| slot.session.summary.breakdown.len();
+        let (small, large) = if size(&left) < size(&right) { (left, right) } else { (right, left) };
+        let mut merged = Arc::unwrap_or_clone(large.session);
+        merged.summary.merge(&small.session.summary);
+        (merged.start, merged.end) = (start, end);
+        let touch = match olds {
+            (Some(left), Some(right)) => {
+                edits.gone.push(right);
+                Touch::Was(left)
+            }
+            (Some(old), None) | (None, Some(old)) => Touch::Was(old),
+            (None, None) => Touch::New,
+        };
+        edits.touched.push(start);
+        self.slots.insert(at, Slot { session: Arc::new(merged), touch });
+    }
+
+    /// Ends the epoch for this identity-day: what changed.
+    pub fn finish(&mut self, edits: &mut Edits, changes: &mut SmallVec<[SessionChange; 1]>) {
+        for ts in edits.touched.drain(..) {
+            let at = self.slots.partition_point(|slot| slot.session.start <= ts) - 1;
+            let slot = &mut self.slots[at];
+            let old = match mem::replace(&mut slot.touch, Touch::Clean) {
+                Touch::Clean => continue,
+                Touch::New => None,
+                Touch::Was(old) => Some(old),
+            };
+            changes.push(SessionChange { old, new: Some(Arc::clone(&slot.session)) });
+        }
+        let gone = |old| SessionChange { old: Some(old), new: None };
+        changes.extend(edits.gone.drain(..).map(gone));
+        self.account(changes);
+    }
+
+    /// Replaces the sessions by others, ascending by start: what changed. Sessions that are as they
+    /// were stay the same allocation.
+    pub fn replace(&mut self, new: Vec<Session>, changes: &mut SmallVec<[SessionChange; 1]>) {
+        let old: Vec<_> = mem::take(&mut self.slots).into_iter().map(|slot| slot.session).collect();
+        let mut old = old.into_iter().peekable();
+        for session in new {
+            while let Some(gone) = old.next_if(|old| old.end < session.start) {
+                changes.push(SessionChange { old: Some(gone), new: None });
+            }
+            let overlapped = old.next_if(|old| old.start <= session.end);
+            let session = match overlapped {
+                Some(same) if *same == session => same,
+                old => {
+                    let new = Arc::new(session);
+                    changes.push(SessionChange { old, new: Some(Arc::clone(&new)) });
+                    new
+                }
+            };
+            self.slots.push(Slot { session, touch: Touch::Clean });
+        }
+        changes.extend(old.map(|gone| SessionChange { old: Some(gone), new: None }));
+        self.account(changes);
+    }
+
+    fn account(&mut self, changes: &[SessionChange]) {
+        let bytes =
+            |session: &Option<Arc<Session>>| session.as_ref().map_or(0, |s| s.memory_bytes());
+        for change in changes {
+            self.session_bytes =
+                (self.session_bytes + bytes(&change.new)).saturating_sub(bytes(&change.old));
+        }
+    }
+}
+
+impl Slot {
+    /// The session as it was at the end of the epoch before.
+    fn old(&self) -> Option<Arc<Session>> {
+        match &self.touch {
+            Touch::Clean => Some(Arc::clone(&self.session)),
+            Touch::New => None,
+            Touch::Was(old) => Some(Arc::clone(old)),
+        }
+    }
+
+    fn edit(&mut self, ts: EventTime, edits: &mut Edits) -> &mut Session {
+        if matches!(self.touch, Touch::Clean) {
+            let copy = Arc::new(Session::clone(&self.session));
+            self.touch = Touch::Was(mem::replace(&mut self.session, copy));
+            edits.touched.push(ts);
+        }
+        Arc::get_mut(&mut self.session).expect("shared only at the end of the epoch")
+    }
+}

@@ -1,0 +1,96 @@
+//! An epoch's totals, gathered: few minutes and apps, many requests.
+
+use std::sync::Arc;
+
+use differential_dataflow::difference::{IsZero, Semigroup};
+use hashbrown::HashTable;
+
+use super::backend::SessionChange;
+use crate::facts::{Fact, Facts};
+use crate::interner::Interner;
+use crate::session::Session;
+use crate::summary::Counters;
+use crate::time::EventTime;
+use crate::totals::Totals;
+
+/// Milliseconds in a minute.
+const MINUTE_MS: i64 = 60_000;
+
+/// A minute, counted from the Unix epoch, and an app. Sessions are counted under the empty app.
+pub type MinuteApp = (i64, Arc<str>);
+
+/// Sums by minute and app.
+#[derive(Debug, Default)]
+pub(super) struct EpochTotals {
+    sums: Vec<(MinuteApp, Totals)>,
+    index: HashTable<(u64, u32)>,
+    last: usize,
+    apps: Interner,
+}
+
+fn minute_of(ts: EventTime) -> i64 {
+    ts.0.div_euclid(MINUTE_MS)
+}
+
+impl EpochTotals {
+    /// Adds a request of an app, or takes it back with a negative `sign`.
+    pub fn request(&mut self, ts: EventTime, app: Option<&Fact<'_>>, facts: &Facts<'_>, sign: i64) {
+        let sums = Counters::of(&facts.numbers);
+        let signed = |sum: u64| (sum as i64).wrapping_mul(sign);
+        let (hash, app) = app.map_or((0, ""), |app| (app.hash, app.text));
+        self.at(minute_of(ts), hash, app).plus_equals(&Totals {
+            requests: sign,
+            errors: signed(sums.errors),
+            server_errors: signed(sums.server_errors),
+            detections: signed(sums.detections),
+            malicious: signed(sums.malicious),
+            blocked: signed(sums.blocked),
+            request_bytes: signed(sums.request_bytes),
+            response_bytes: signed(sums.response_bytes),
+            duration_ns: signed(sums.duration_sum_ns),
+            ..Totals::default()
+        });
+    }
+
+    /// Adds what a change does to the sessions of the minutes they start in.
+    pub fn session(&mut self, change: &SessionChange) {
+        let of = |session: &Session, sign: i64| Totals {
+            sessions: sign,
+            malicious_sessions: sign * i64::from(session.summary.malicious > 0),
+            weak_sessions: sign * i64::from(session.identity.weak),
+            ..Totals::default()
+        };
+        for (session, sign) in [(&change.old, -1), (&change.new, 1)] {
+            if let Some(session) = session {
+                self.at(minute_of(session.start), 0, "").plus_equals(&of(session, sign));
+            }
+        }
+    }
+
+    fn at(&mut self, minute: i64, app_hash: u64, app: &str) -> &mut Totals {
+        let is = |sums: &[(MinuteApp, Totals)], at: usize| {
+            sums.get(at).is_some_and(|((known, text), _)| *known == minute && **text == *app)
+        };
+        if !is(&self.sums, self.last) {
+            let hash = app_hash ^ (minute as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let found = self.index.find(hash, |(_, at)| is(&self.sums, *at as usize));
+            self.last = match found {
+                Some((_, at)) => *at as usize,
+                None => {
+                    let at = self.sums.len();
+                    let app = self.apps.get_hashed(app_hash, app);
+                    self.sums.push(((minute, app), Totals::default()));
+                    self.index.insert_unique(hash, (hash, at as u32), |(hash, _)| *hash);
+                    at
+                }
+            };
+        }
+        &mut self.sums[self.last].1
+    }
+
+    /// Hands out the sums that are not zero, and begins anew.
+    pub fn drain_into(&mut self, out: &mut Vec<(MinuteApp, Totals)>) {
+        self.index.clear();
+        out.extend(self.sums.drain(..).filter(|(_, totals)| !totals.is_zero()));
+    }
+}
