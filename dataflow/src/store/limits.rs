@@ -7,9 +7,11 @@ pub const IDEMPOTENCY_KEPT: u64 = 100_000;
 /// Bytes of one identity-day's request log that one call reads.
 pub const LOG_BYTES_MAX: usize = 512 << 20;
 /// Entries of a posting list beyond which it narrows nothing and the newest sessions are walked.
-pub const POSTINGS_MAX: usize = 100_000;
+pub const POSTINGS_MAX: usize = 50_000;
 /// Keys of a posting list's bucket beyond which reading it costs more than walking.
-pub const BUCKET_KEYS_MAX: usize = 400_000;
+pub const BUCKET_KEYS_MAX: usize = 20_000;
+/// Rows a page looks at one by one before it reads all rows of a day instead.
+pub const WALK_MAX: usize = 50_000;
 /// Rows looked up together.
 pub const LOOKUP_BATCH: usize = 256;
 /// Steps of an overview.

@@ -11,15 +11,20 @@ mod batch;
 mod commit;
 mod dead_letters;
 mod error;
+mod facets;
+mod find;
 mod hot;
 mod keys;
 pub mod limits;
 mod log;
 mod meta;
 mod options;
+mod plan;
 mod postings;
+mod requests;
 mod retention;
 mod secret;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +39,7 @@ pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub use options::StoreOptions;
+pub use view::{StoreView, ViewContext};
 
 use commit::Committed;
 use options::Family;
