@@ -153,7 +153,8 @@ fn auto() -> String {
 /// One of `[mappings.NAME]`: how a JSON object of another shape becomes a request.
 ///
 /// A *template* is text with `{/json/pointer}` where a value of the object goes: `"POST"` is a
-/// constant, `"{/eventTime}"` a value, `"/{/eventName}"` both. A template is absent when one of its
+/// constant, `"{/eventTime}"` a value, `"/{/eventName}"` both, `"{/errorCode?400:200}"` one of two
+/// texts, by whether there is a value. A template is absent when one of its
 /// values is missing, null, empty or in `ignore`. A list of templates: the first that is not
 /// absent. A value that is an object or an array goes in as its JSON text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +181,12 @@ pub struct Mapping {
     pub ts_unit: TimeUnit,
     /// What the number in `duration_ms` counts, before it becomes milliseconds.
     pub duration_unit: TimeUnit,
+    /// Pointer to an array of records inside of each JSON value of the input, if they are wrapped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<String>,
+    /// Fields that are left out, instead of making a bad record, when their value breaks the
+    /// record's rules.
+    pub drop_invalid: Vec<String>,
 }
 
 /// One template, or several of which the first that is not absent counts.

@@ -158,3 +158,21 @@ pub fn array<'a>(name: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, Ref
     }
     serde_json::from_str(raw.get()).map_err(|error| bad_json(&error))
 }
+
+/// The array at a pointer of a document.
+///
+/// # Errors
+/// [`BadCode::MissingField`], [`BadCode::BadField`].
+pub fn records<'a>(document: &'a RawValue, pointer: &str) -> Result<Vec<&'a RawValue>, Refusal> {
+    let mut at = document;
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let Object(entries) = inner(pointer, at)?;
+        let found = entries.iter().find(|(name, _)| *name == token).map(|(_, raw)| *raw);
+        at = found.ok_or_else(|| Refusal {
+            code: BadCode::MissingField,
+            reason: format!("`{pointer}` is missing"),
+        })?;
+    }
+    array(pointer, at)
+}

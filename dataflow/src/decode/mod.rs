@@ -5,7 +5,10 @@
 //! has one.
 
 mod access_log;
+pub mod compress;
+pub mod detect;
 pub mod error;
+mod har;
 mod json;
 pub mod mapping;
 mod ndjson;
@@ -15,8 +18,11 @@ mod value;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
 use spoor_operators::request::Request;
 
 use error::Refusal;
@@ -24,6 +30,11 @@ pub use error::{BadCode, BadRecord};
 pub use mapping::Mapping;
 
 use crate::source::{Chunk, Content, LINE_BYTES_MAX};
+
+/// Largest document: a HAR, or JSON whose mapping unwraps records, which is held in memory whole.
+pub const DOCUMENT_BYTES_MAX: usize = 256 << 20;
+/// Number of a chunk's first line.
+const FIRST_LINE: u64 = 1;
 
 /// A format of records.
 #[derive(Clone, Debug)]
@@ -38,6 +49,40 @@ pub enum Format {
     Json(Arc<Mapping>),
     /// An HTTP archive.
     Har,
+}
+
+impl Format {
+    /// Whether an input of this format is one document and not lines.
+    #[must_use]
+    pub fn is_document(&self) -> bool {
+        match self {
+            Self::Har => true,
+            Self::Json(mapping) => mapping.unwraps(),
+            Self::Ndjson | Self::Combined | Self::Common => false,
+        }
+    }
+}
+
+/// No format has this name.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "unknown format `{0}`; there are auto, ndjson, combined, common, har, and the names of configured mappings"
+)]
+pub struct UnknownFormat(pub String);
+
+/// Of the formats that need no mapping.
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        match name {
+            "ndjson" => Ok(Self::Ndjson),
+            "combined" => Ok(Self::Combined),
+            "common" => Ok(Self::Common),
+            "har" => Ok(Self::Har),
+            _ => Err(UnknownFormat(name.into())),
+        }
+    }
 }
 
 impl fmt::Display for Format {
@@ -73,13 +118,17 @@ impl Decoder {
         if chunk.content == Content::TooLong {
             let reason = format!("the line has more than {LINE_BYTES_MAX} bytes");
             let bad = Refusal { code: BadCode::TooLong, reason };
-            each(Err(bad.at(chunk.offset, chunk.first_line, 0..chunk.bytes.len())), &chunk.bytes);
+            each(Err(bad.at(chunk.offset, FIRST_LINE, 0..chunk.bytes.len())), &chunk.bytes);
             return;
         }
         match &*chunk.format {
             Format::Ndjson => self.json_lines(chunk, each, ndjson::read),
             Format::Combined | Format::Common => self.log_lines(chunk, each),
-            Format::Json(_) | Format::Har => {}
+            Format::Json(mapping) => match mapping.records() {
+                None => self.mapped_lines(chunk, mapping, each),
+                Some(pointer) => self.mapped_documents(chunk, mapping, pointer, each),
+            },
+            Format::Har => self.archive(chunk, each),
         }
     }
 
@@ -103,7 +152,8 @@ impl Decoder {
                 Some(text) if text.trim_ascii().is_empty() => continue,
                 Some(text) => read(text.strip_prefix('\u{feff}').unwrap_or(text), &mut request),
             };
-            self.hand_over(chunk, line, done.map(|()| request), each);
+            let offset = chunk.offset + line.range.start as u64;
+            self.hand_over(chunk, line, offset, done.map(|()| request), each);
         }
     }
 
@@ -116,7 +166,96 @@ impl Decoder {
             }
             let mut request = Request::default();
             let done = access_log::read(&text, &mut request);
-            self.hand_over(chunk, line, done.map(|()| request), each);
+            let offset = chunk.offset + line.range.start as u64;
+            self.hand_over(chunk, line, offset, done.map(|()| request), each);
+        }
+    }
+
+    /// Lines of JSON of another shape.
+    fn mapped_lines(&mut self, chunk: &Chunk, mapping: &Mapping, each: &mut Each<'_>) {
+        for line in Lines::of(chunk) {
+            let bytes = &chunk.bytes[line.range.clone()];
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            let tree = std::str::from_utf8(bytes).map_err(|_| not_utf8()).and_then(tree);
+            self.hand_over_mapped(chunk, line, mapping, tree, each);
+        }
+    }
+
+    /// JSON values one after another, each with an array of records at a pointer.
+    fn mapped_documents(
+        &mut self,
+        chunk: &Chunk,
+        mapping: &Mapping,
+        pointer: &str,
+        each: &mut Each<'_>,
+    ) {
+        let mut number = 0;
+        let Ok(text) = std::str::from_utf8(&chunk.bytes) else {
+            return self.hand_over(chunk, Line::whole(chunk), 0, Err(not_utf8()), each);
+        };
+        for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+            let records = document
+                .map_err(|error| json::bad_json(&error))
+                .and_then(|document| json::records(document, pointer));
+            match records {
+                // What follows broken JSON cannot be told apart.
+                Err(refusal) => {
+                    let line = Line { number: number + 1, range: 0..text.len() };
+                    self.hand_over(chunk, line, number, Err(refusal), each);
+                    number += 1;
+                }
+                Ok(records) => {
+                    for record in records {
+                        let line = Line::within(text, record, number);
+                        self.hand_over_mapped(chunk, line, mapping, tree(record.get()), each);
+                        number += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hand_over_mapped(
+        &mut self,
+        chunk: &Chunk,
+        line: Line,
+        mapping: &Mapping,
+        tree: Result<Value, Refusal>,
+        each: &mut Each<'_>,
+    ) {
+        let offset = if mapping.unwraps() {
+            line.number - FIRST_LINE
+        } else {
+            chunk.offset + line.range.start as u64
+        };
+        match tree {
+            Err(refusal) => self.hand_over(chunk, line, offset, Err(refusal), each),
+            Ok(tree) => {
+                let mut request = Request::default();
+                let done = mapping.read(&tree, &mut request);
+                self.hand_over(chunk, line, offset, done.map(|()| request), each);
+            }
+        }
+    }
+
+    /// A HAR: offsets are the entries' indices.
+    fn archive(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
+        let text = std::str::from_utf8(&chunk.bytes).map_err(|_| not_utf8());
+        let text = text.map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+        let entries = match text.and_then(har::entries) {
+            Ok(entries) => entries,
+            Err(refusal) => {
+                return self.hand_over(chunk, Line::whole(chunk), 0, Err(refusal), each);
+            }
+        };
+        let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
+        for (index, entry) in (0..).zip(entries) {
+            let line = Line::within(text, entry, index);
+            let mut request = Request::default();
+            let done = har::read(entry.get(), &mut request);
+            self.hand_over(chunk, line, index, done.map(|()| request), each);
         }
     }
 
@@ -125,10 +264,10 @@ impl Decoder {
         &'a mut self,
         chunk: &'a Chunk,
         line: Line,
+        offset: u64,
         done: Result<Request<'a>, Refusal>,
         each: &mut Each<'_>,
     ) {
-        let offset = chunk.offset + line.range.start as u64;
         let raw = &chunk.bytes[line.range.clone()];
         match done {
             Ok(mut request) => {
@@ -145,6 +284,10 @@ impl Decoder {
     }
 }
 
+fn tree(text: &str) -> Result<Value, Refusal> {
+    serde_json::from_str(text).map_err(|error| json::bad_json(&error))
+}
+
 fn not_utf8() -> Refusal {
     Refusal { code: BadCode::BadUtf8, reason: "JSON has to be UTF-8".into() }
 }
@@ -156,6 +299,19 @@ struct Line {
     range: Range<usize>,
 }
 
+impl Line {
+    fn whole(chunk: &Chunk) -> Self {
+        Self { number: FIRST_LINE, range: 0..chunk.bytes.len() }
+    }
+
+    /// A record of a document, by its index; `record` borrows from `text`.
+    fn within(text: &str, record: &RawValue, index: u64) -> Self {
+        let start = (record.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let end = (start + record.get().len()).min(text.len());
+        Self { number: FIRST_LINE + index, range: start.min(end)..end }
+    }
+}
+
 /// The lines of a chunk, blank ones too.
 struct Lines<'a> {
     bytes: &'a [u8],
@@ -164,7 +320,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(chunk: &'a Chunk) -> Self {
-        Self { bytes: &chunk.bytes, next: Line { number: chunk.first_line, range: 0..0 } }
+        Self { bytes: &chunk.bytes, next: Line { number: FIRST_LINE, range: 0..0 } }
     }
 }
 

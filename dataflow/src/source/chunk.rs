@@ -36,8 +36,8 @@ pub enum Content {
 pub struct Chunk {
     /// Set by the engine; sources leave the default.
     pub source: SourceId,
-    /// What implicit ids begin with: the source's name, and `#<n>` after the n-th truncation of a
-    /// followed file.
+    /// What implicit ids begin with: the source's name, and `#<n>` in the n-th file after the first
+    /// of a followed one.
     pub name: Arc<str>,
     /// How to decode it.
     pub format: Arc<Format>,
@@ -49,8 +49,6 @@ pub struct Chunk {
     pub offset: u64,
     /// Where the next chunk begins.
     pub end: u64,
-    /// Line number, from 1, of the first line within whatever the chunk's lines are counted in.
-    pub first_line: u64,
     /// Opaque: give it to [`crate::source::resume`] to go on after this chunk.
     pub checkpoint: Bytes,
 }
@@ -68,7 +66,6 @@ impl Chunk {
             content: Content::Records,
             offset: 0,
             end,
-            first_line: 1,
             checkpoint: Bytes::new(),
         }
     }

@@ -5,6 +5,12 @@
 //! the uncompressed stream. Every chunk carries a checkpoint; [`resume`] goes on behind it.
 
 pub mod chunk;
+mod cut;
+mod file;
+mod follow;
+mod stdin;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -141,8 +147,17 @@ impl SourceSpec {
 /// # Errors
 /// [`SourceError`]: it cannot be opened, is shorter than that, or its format is unknown.
 pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, SourceError> {
-    let reason = format!("cannot be read from byte {resume_at}");
-    Err(SourceError::Format { name: spec.name(), reason })
+    match spec {
+        SourceSpec::File { path, format } => file::open(path, format.clone(), resume_at),
+        SourceSpec::Stdin { format } => stdin::open(format.clone(), resume_at),
+        SourceSpec::Follow { path, format } => {
+            Ok(Box::new(follow::Follow::at(path, format.clone(), resume_at)))
+        }
+        SourceSpec::Directory { .. } => Err(SourceError::Format {
+            name: spec.name(),
+            reason: "a directory is opened file by file".into(),
+        }),
+    }
 }
 
 /// Opens a source behind the chunk whose checkpoint this is.
@@ -150,7 +165,14 @@ pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, Source
 /// # Errors
 /// As [`open`]; [`SourceError::Resume`] when the checkpoint is not of this source.
 pub fn resume(spec: &SourceSpec, checkpoint: &[u8]) -> Result<Box<dyn Source>, SourceError> {
-    let offset = <[u8; 8]>::try_from(checkpoint).map(u64::from_le_bytes);
-    let reason = "the checkpoint is not of this source".into();
-    open(spec, offset.map_err(|_| SourceError::Resume { name: spec.name(), reason })?)
+    let foreign = || SourceError::Resume {
+        name: spec.name(),
+        reason: "the checkpoint is not of a source of this kind".into(),
+    };
+    if let SourceSpec::Follow { path, format } = spec {
+        let place = follow::Place::decode(checkpoint).map_err(|_| foreign())?;
+        return Ok(Box::new(follow::Follow::behind(path, format.clone(), place)));
+    }
+    let offset = <[u8; 8]>::try_from(checkpoint).map_err(|_| foreign())?;
+    open(spec, u64::from_le_bytes(offset))
 }

@@ -1,0 +1,1 @@
+//! Sources as their users see them.
