@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::compile::Place;
+use self::keys::SECRET_HEADER;
 use self::read::Value;
 use crate::facts::{Assigned, Fact, Field, IdentityText, Numbers, encode_head};
 use crate::identity::IdentityId;
@@ -143,6 +144,7 @@ pub struct CompiledRules {
     built_in: keys::BuiltIn,
     context: Vec<compile::Context>,
     flows: Vec<compile::CompiledFlow>,
+    secrets: redact::Secrets,
     descriptions: Descriptions,
 }
 
@@ -182,14 +184,19 @@ impl CompiledRules {
             place("settings").at("day_zone").refuse(EditCode::OutOfRange, error.to_string());
             DayZone::utc()
         });
+        let keys = compile::keys(rules, key, &place("grouping"));
+        let context = compile::context(rules, &place("context"));
+        let built_in = compile::built_in(rules, key);
+        let secret_header = built_in.enabled[SECRET_HEADER];
         let compiled = Self {
+            secrets: redact::Secrets::new(&keys, &context, secret_header),
             zone,
             id_seed: key.id_seed(),
             apps: compile::apps(apps, &place("applications")),
             scope: compile::scope(rules, &place("scope")),
-            keys: compile::keys(rules, key, &place("grouping")),
-            built_in: compile::built_in(rules, key),
-            context: compile::context(rules, &place("context")),
+            keys,
+            built_in,
+            context,
             flows: compile::flows(rules, &place("flows")),
             descriptions: descriptions.clone(),
             rules: rules.clone(),
@@ -231,9 +238,10 @@ impl CompiledRules {
         if fresh && request.app.is_empty() {
             request.app = self.app_of(request);
         }
-        scratch.bodies.reset();
-        let request = &*request;
         let Scratch { bodies, identity, endpoint, parameters } = scratch;
+        bodies.reset();
+        self.secrets.redact(request, fresh, &self.secret, bodies);
+        let request = &*request;
         let hash = xxh3_64_with_seed(request.id.as_bytes(), self.id_seed);
         let (outcome, decision) = if self.includes(request) {
             match self.decide(request, bodies, identity) {

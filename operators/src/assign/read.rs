@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::SecretKey;
 use super::marker::{MARKER, Marker, text_of};
-use crate::point::{Base, Bodies, Point, Side};
+use crate::point::{Base, Bodies, Pipe, Point, Side};
 use crate::request::Request;
 
 /// A point and whether its value is secret.
@@ -45,7 +45,7 @@ impl Read {
         if self.point.pipes().is_empty() {
             return Some(self.seal(base, key));
         }
-        if Marker::of(&base).is_some() {
+        if is_gone(&self.point, &base) {
             return None;
         }
         Some(self.seal(self.point.pass(base, bodies)?, key))
@@ -79,6 +79,25 @@ impl Read {
         self.point.pipes().is_empty()
             && matches!(self.point.base(), Base::Header(Side::Request, name) if name == AUTHORIZATION)
     }
+}
+
+/// Whether what a point's pipes would read in a value went with its redaction.
+pub(super) fn is_gone(point: &Point, base: &str) -> bool {
+    match Marker::at_end(base) {
+        Some(("", _)) => true,
+        Some(_) => {
+            let header =
+                matches!(point.base(), Base::Header(Side::Request, name) if name == AUTHORIZATION);
+            header && !reads_credentials(point)
+        }
+        None => false,
+    }
+}
+
+/// Whether a point reads what stays of credentials that the built-in key redacts.
+pub(super) fn reads_credentials(point: &Point) -> bool {
+    let first = point.pipes().first();
+    matches!(first, Some(Pipe::JwtPayload(_) | Pipe::JwtHeader(_) | Pipe::BasicUsername))
 }
 
 /// The header whose structure outlives redaction.

@@ -54,6 +54,11 @@ impl Index {
         self.nodes.first().is_some_and(|root| root.kind == Kind::Array)
     }
 
+    /// Length of the whole, if it is an array.
+    pub(crate) fn array_len(&self) -> Option<usize> {
+        self.is_array().then(|| self.children(0).count())
+    }
+
     /// The value a pointer names, beginning at the node `from` (0: the whole).
     pub(crate) fn find(&self, text: &str, from: usize, tokens: &[&str]) -> Option<usize> {
         let mut at = from;

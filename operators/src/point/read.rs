@@ -15,7 +15,7 @@ pub struct Bodies {
     request: Parsed,
     response: Parsed,
     /// For JSON inside values.
-    pub(super) spare: Index,
+    pub(crate) spare: Index,
 }
 
 #[derive(Debug, Default)]
@@ -170,7 +170,7 @@ pub(crate) fn segment(path: &str, number: i32) -> Option<(usize, &str)> {
     }
 }
 
-fn url(request: &Request<'_>) -> String {
+pub(crate) fn url(request: &Request<'_>) -> String {
     let mut out = String::new();
     if !request.host.is_empty() && !request.path.starts_with('\u{1}') {
         out.push_str("//");
