@@ -320,3 +320,6 @@ fn readable<'v>(value: &'v str, bodies: &mut Bodies) -> (Kind, Cow<'v, str>) {
 fn percent_coded(marker: &str) -> String {
     format!("%01{}", marker.trim_start_matches(MARKER))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ pub(super) fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Fields<'a> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
-pub(super) fn request() -> Request<'static> {
+pub(super) fn request<'a>() -> Request<'a> {
     Request {
         id: "r-1".into(),
         explicit_id: true,
