@@ -195,14 +195,16 @@ impl Store {
                 None => batch.delete_cf(meta, meta::blob_key(name)),
             }
         }
+        // The oldest go first: their keys may come again here.
         let answers = &mut next.standing.answers;
+        let kept_from = (answers.1 + commit.answers.len() as u64).saturating_sub(IDEMPOTENCY_KEPT);
+        while answers.0 < kept_from.min(answers.1) {
+            meta::forget_answer(batch, &self.inner.db, answers.0)?;
+            answers.0 += 1;
+        }
         for (key, answer) in &commit.answers {
             meta::put_answer(batch, meta, answers.1, (key, answer));
             answers.1 += 1;
-        }
-        while answers.1 - answers.0 > IDEMPOTENCY_KEPT {
-            meta::forget_answer(batch, &self.inner.db, answers.0)?;
-            answers.0 += 1;
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ mod postings;
 mod requests;
 mod retention;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,263 @@
+//! The store, fed by the real sessionizer and compared with what a list of sessions would answer.
+
+mod lifecycle;
+mod query;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use spoor_operators::assign::{Applications, CompiledRules, Scratch, SecretKey};
+use spoor_operators::facts::Assigned;
+use spoor_operators::identity::SessionId;
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::request::{Attack, Request};
+use spoor_operators::rules::RuleSet;
+use spoor_operators::session::Session;
+use spoor_operators::sessionize::backend::{
+    DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
+};
+use spoor_operators::sessionize::{Differences, Sessionizer};
+use spoor_operators::time::{Day, DayZone, Epoch, EventTime};
+
+use super::{Commit, Part, Store, StoreOptions, StoreView, ViewContext};
+use crate::query::Status;
+
+/// A day in the middle of everything.
+pub(super) const DAY: i64 = 20_000;
+
+/// What a test says of a request; the rest follows from it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spec {
+    pub(super) identity: u8,
+    /// Minutes since the midnight before `DAY`.
+    pub(super) minute: i64,
+    pub(super) app: u8,
+    pub(super) path: u8,
+    pub(super) status: u16,
+    pub(super) ip: u8,
+    pub(super) agent: u8,
+    pub(super) attack: bool,
+    pub(super) blocked: bool,
+    pub(super) explicit_id: bool,
+}
+
+pub(super) const APPS: [&str; 3] = ["shop", "bank", "mail"];
+pub(super) const AGENTS: [&str; 3] = ["curl/8", "Mozilla/5.0 (X11)", "Mobile App"];
+
+impl Spec {
+    pub(super) fn ts(&self) -> EventTime {
+        EventTime(DAY * 86_400_000 + self.minute * 60_000 + i64::from(self.path))
+    }
+
+    fn request(&self, id: &str) -> Request<'static> {
+        let mut request = Request {
+            id: id.to_owned().into(),
+            explicit_id: self.explicit_id,
+            ts: self.ts(),
+            app: APPS[usize::from(self.app) % 3].into(),
+            method: "GET".into(),
+            path: format!("/page{}", self.path % 4).into(),
+            status: self.status,
+            ip: format!("10.0.0.{}", self.ip % 4).into(),
+            user_agent: AGENTS[usize::from(self.agent) % 3].into(),
+            blocked: self.blocked,
+            ..Request::default()
+        };
+        // Two identities of three by a header, the third by address and agent.
+        if !self.identity.is_multiple_of(3) {
+            let value = format!("s{}", self.identity);
+            request.request.headers.push(("x-session-id".into(), value.into()));
+        }
+        if self.attack {
+            request.attacks.push(Attack { kind: "sqli".into(), ..Attack::default() });
+        }
+        request
+    }
+}
+
+/// The rules, compiled; what a test assigns by.
+pub(super) fn compiled() -> Arc<CompiledRules> {
+    let rules = RuleSet::default();
+    let key = SecretKey([7; 32]);
+    let compiled =
+        CompiledRules::new(&rules, &key, &Applications::default(), &Descriptions::default());
+    Arc::new(compiled.unwrap())
+}
+
+pub(super) fn assign(compiled: &CompiledRules, mut request: Request<'_>) -> Assigned {
+    let mut arena = Vec::new();
+    let assignment = compiled.assign(&mut request, true, &mut Scratch::default(), &mut arena);
+    assignment.into_assigned(arena.into())
+}
+
+/// State in a store, changes into a part.
+pub(super) struct StoreBackend {
+    store: Store,
+    compiled: Arc<CompiledRules>,
+    part: Option<Part>,
+    expire: Option<Day>,
+}
+
+impl SessionBackend for StoreBackend {
+    fn ready(&mut self, _: Epoch) -> bool {
+        true
+    }
+
+    fn expire_before(&mut self, _: Epoch) -> Option<Day> {
+        self.expire.take()
+    }
+
+    fn sessions(&mut self, key: DayKey) -> Sessions {
+        self.store.load_sessions(key).unwrap()
+    }
+
+    fn ids(&mut self, key: DayKey, out: &mut IdSet) {
+        for request in self.requests(key).iter().filter(|request| request.id_hash != 0) {
+            out.insert_also(request.id_hash, request.stored());
+        }
+    }
+
+    fn requests(&mut self, key: DayKey) -> Vec<Assigned> {
+        let log = self.store.load_log(key).unwrap();
+        log.iter().map(|stored| assign(&self.compiled, Request::decode(stored).unwrap())).collect()
+    }
+
+    fn change(&mut self, epoch: Epoch, change: DayChange) {
+        let part = self.part.get_or_insert_with(|| self.store.part(epoch, 0));
+        part.day_change(&change).unwrap();
+    }
+
+    fn seal(&mut self, _: Epoch, _: EpochCounts) {}
+}
+
+/// A store with what is fed into it, and what it should hold.
+pub(super) struct Fed {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) store: Store,
+    pub(super) compiled: Arc<CompiledRules>,
+    sessionizer: Sessionizer<StoreBackend>,
+    pub(super) epoch: u64,
+    pub(super) sessions: BTreeMap<SessionId, Arc<Session>>,
+    pub(super) requests: Vec<Assigned>,
+}
+
+/// Hot state for almost nothing, so that nearly every epoch reads from the store.
+const HOT_BYTES: usize = 4 << 10;
+
+pub(super) fn options() -> StoreOptions {
+    let small = 16 << 20;
+    StoreOptions {
+        cache_bytes: small,
+        write_buffer_bytes: small,
+        sync: false,
+        ..StoreOptions::default()
+    }
+}
+
+impl Fed {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), options()).unwrap();
+        let compiled = compiled();
+        Self {
+            sessionizer: sessionizer(&store, &compiled),
+            directory,
+            store,
+            compiled,
+            epoch: 0,
+            sessions: BTreeMap::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    /// Closes the store and opens it again.
+    pub(super) fn reopen(self) -> Self {
+        let Self { directory, store, compiled, sessionizer: old, epoch, sessions, requests } = self;
+        drop((store, old));
+        let store = Store::open(directory.path(), options()).unwrap();
+        let sessionizer = sessionizer(&store, &compiled);
+        Self { directory, store, compiled, sessionizer, epoch, sessions, requests }
+    }
+
+    /// One epoch of new requests; `remove` picks known ones to take back.
+    pub(super) fn feed(&mut self, specs: &[Spec], remove: &[usize]) {
+        self.feed_with(specs, remove, Commit::default());
+    }
+
+    /// One epoch with one request.
+    pub(super) fn feed_assigned(&mut self, request: Assigned) {
+        self.requests.push(request.clone());
+        self.process(vec![(request, 1)], Commit::default());
+    }
+
+    pub(super) fn feed_with(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) {
+        let mut events = Vec::new();
+        for (number, spec) in specs.iter().enumerate() {
+            let request = spec.request(&format!("r{}-{number}", self.epoch + 1));
+            let assigned = assign(&self.compiled, request);
+            self.requests.push(assigned.clone());
+            events.push((assigned, 1));
+        }
+        for at in remove {
+            if !self.requests.is_empty() {
+                let at = at % self.requests.len();
+                events.push((self.requests.swap_remove(at), -1));
+            }
+        }
+        self.process(events, commit);
+    }
+
+    fn process(&mut self, mut events: Vec<(Assigned, isize)>, commit: Commit) {
+        self.epoch += 1;
+        let epoch = Epoch(self.epoch);
+        if let Some(day) = commit.expire_before {
+            self.sessionizer.backend().expire = Some(day);
+            self.requests.retain(|request| request.day >= day);
+            self.sessions.retain(|_, session| session.day >= day);
+        }
+        let mut out = Differences::default();
+        self.sessionizer.process(epoch, &mut events, &mut out);
+        out.sessions.sort_by_key(|(_, diff)| *diff);
+        for (session, diff) in out.sessions {
+            match diff {
+                -1 => drop(self.sessions.remove(&session.id())),
+                _ => drop(self.sessions.insert(session.id(), session)),
+            }
+        }
+        let parts = self.sessionizer.backend().part.take().into_iter().collect();
+        self.store.commit(Commit { epoch, parts, ..commit }).unwrap();
+    }
+
+    pub(super) fn view(&self) -> StoreView {
+        let context = ViewContext {
+            rules: Arc::new(RuleSet::default()),
+            compiled: self.compiled.clone(),
+            status: Arc::new(Status::default),
+        };
+        self.store.view(context).unwrap()
+    }
+
+    /// The requests of a session, as the sessionizer saw them.
+    pub(super) fn requests_of(&self, session: &Session) -> Vec<Request<'_>> {
+        let inside = |request: &&Assigned| {
+            request.identity == session.identity.id && session.contains(request.ts)
+        };
+        let inside = self.requests.iter().filter(inside);
+        let mut requests: Vec<_> =
+            inside.map(|request| Request::decode(request.stored()).unwrap()).collect();
+        requests.sort_by(|a, b| (a.ts, &a.id).cmp(&(b.ts, &b.id)));
+        requests
+    }
+}
+
+fn sessionizer(store: &Store, compiled: &Arc<CompiledRules>) -> Sessionizer<StoreBackend> {
+    let backend =
+        StoreBackend { store: store.clone(), compiled: compiled.clone(), part: None, expire: None };
+    Sessionizer::new(backend, HOT_BYTES)
+}
+
+/// When sessions close in the zone of the tests.
+pub(super) fn closes_at(session: &Session) -> EventTime {
+    let next_day = DayZone::utc().start_of(Day(session.day.0 + 1));
+    EventTime(session.end.0 + i64::from(session.gap_ms)).min(next_day)
+}

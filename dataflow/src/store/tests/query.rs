@@ -1,0 +1,325 @@
+//! Every kind of question, compared with an evaluation over a list that knows no index.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use spoor_operators::facts::Field;
+use spoor_operators::identity::{IdentityId, SessionId};
+use spoor_operators::request::Request;
+use spoor_operators::session::Session;
+use spoor_operators::time::EventTime;
+
+use super::{AGENTS, APPS, Commit, DAY, Fed, Spec, closes_at};
+use crate::query::{Cursor, Filter, Order, RequestFilter, RequestQuery, SessionQuery, Statistic};
+use crate::service::View;
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let who = (0..6_u8, -1500..3000_i64, 0..3_u8, 0..4_u8);
+    let what = (prop::sample::select(vec![0, 200, 200, 302, 404, 503]), 0..4_u8, 0..3_u8);
+    (who, what, prop::bool::weighted(0.2), prop::bool::weighted(0.1), any::<bool>()).prop_map(
+        |((identity, minute, app, path), (status, ip, agent), attack, blocked, explicit_id)| Spec {
+            identity,
+            // Bursts, so that sessions have several requests.
+            minute: minute / 20 * 20 + minute.rem_euclid(3) * 9,
+            app,
+            path,
+            status,
+            ip,
+            agent,
+            attack,
+            blocked,
+            explicit_id,
+        },
+    )
+}
+
+type EpochSpec = (Vec<Spec>, Vec<usize>);
+
+fn epochs() -> impl Strategy<Value = Vec<EpochSpec>> {
+    let removed = prop::collection::vec(any::<usize>(), 0..4);
+    prop::collection::vec((prop::collection::vec(spec(), 0..40), removed), 1..5)
+}
+
+fn instant() -> impl Strategy<Value = EventTime> {
+    (-1600..3100_i64).prop_map(|minute| EventTime(DAY * 86_400_000 + minute * 60_000))
+}
+
+fn group() -> impl Strategy<Value = RequestFilter> {
+    let field = prop_oneof![
+        (0..3_usize).prop_map(|at| (Field::App, vec![APPS[at].to_owned()])),
+        (0..5_u8).prop_map(|at| (Field::Endpoint, vec![format!("GET /page{at}")])),
+        Just((Field::Status, vec!["404".to_owned(), "503".to_owned()])),
+        (0..5_u8).prop_map(|at| (Field::Ip, vec![format!("10.0.0.{at}")])),
+        (0..3_usize).prop_map(|at| (Field::UserAgent, vec![AGENTS[at].to_owned()])),
+        Just((Field::Attack, vec!["sqli".to_owned()])),
+    ];
+    let lists = (
+        prop::collection::vec(field, 0..3),
+        prop::sample::select(vec![vec![], vec![], vec![4], vec![5], vec![0, 2], vec![9]]),
+        prop::sample::select(vec![vec![], vec![], vec!["10.0.0.0/31"], vec!["10.0.0.3/32"]]),
+        prop::option::weighted(0.2, prop::sample::select(vec!["CURL", "app", "none"])),
+    );
+    let flags =
+        (prop::option::weighted(0.2, any::<bool>()), prop::option::weighted(0.1, any::<bool>()));
+    let times = (prop::option::weighted(0.1, instant()), prop::option::weighted(0.1, instant()));
+    let ids = prop::option::weighted(0.15, prop::collection::vec((1..5_u8, 0..40_u8), 1..3));
+    (lists, flags, times, ids).prop_map(
+        |((fields, status_classes, networks, agent), (malicious, blocked), (from, until), ids)| {
+            let ids = ids.into_iter().flatten();
+            RequestFilter {
+                ids: ids.map(|(epoch, number)| format!("r{epoch}-{number}")).collect(),
+                fields,
+                status_classes,
+                networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
+                user_agent_contains: agent.map(String::from),
+                malicious,
+                blocked,
+                from,
+                until,
+            }
+        },
+    )
+}
+
+fn statistic() -> impl Strategy<Value = Statistic> {
+    prop::sample::select(vec![
+        Statistic::Start,
+        Statistic::Start,
+        Statistic::End,
+        Statistic::DurationMs,
+        Statistic::Requests,
+        Statistic::Errors,
+        Statistic::ServerErrors,
+        Statistic::Malicious,
+        Statistic::Detections,
+        Statistic::Ips,
+        Statistic::Endpoints,
+        Statistic::DurationP95Ms,
+    ])
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let identity = |at: u8| match at % 3 {
+        0 => IdentityId::of("client", &format!("10.0.0.1|{}", AGENTS[0]), ""),
+        _ => IdentityId::of("session-id", &format!("s{at}"), ""),
+    };
+    let leaf = prop_oneof![
+        4 => group().prop_map(Filter::Request),
+        1 => (prop::option::of(instant()), prop::option::of(instant()))
+            .prop_map(|(from, until)| Filter::Time { from, until }),
+        1 => (0..7_u8).prop_map(move |at| Filter::Identity(identity(at))),
+        1 => (0..7_u8, instant()).prop_map(move |(at, start)| {
+            Filter::Session(SessionId { identity: identity(at), start })
+        }),
+        1 => prop::sample::select(vec!["session-id", "client", "none"])
+            .prop_map(|name| Filter::Namespace(name.into())),
+        1 => (0..7_u8).prop_map(|at| Filter::Value(format!("s{at}"))),
+        1 => any::<bool>().prop_map(Filter::Open),
+        1 => any::<bool>().prop_map(Filter::Weak),
+        1 => any::<bool>().prop_map(Filter::Malicious),
+        1 => any::<bool>().prop_map(Filter::Blocked),
+        1 => (statistic(), prop::option::of(0..4_u8), prop::option::of(0..9_u8)).prop_map(
+            |(by, min, max)| Filter::Range(by, min.map(f64::from), max.map(f64::from))
+        ),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            2 => prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
+            1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::Or),
+            1 => inner.prop_map(|inner| Filter::Not(Box::new(inner))),
+        ]
+    })
+}
+
+/// The naive meaning of a group, read off the record itself.
+fn holds_on(group: &RequestFilter, request: &Request<'_>) -> bool {
+    let value = |field: Field| match field {
+        Field::App => vec![request.app.to_string()],
+        Field::Endpoint => vec![format!("{} {}", request.method, request.path)],
+        Field::Status if request.status > 0 => vec![request.status.to_string()],
+        Field::Ip => vec![request.ip.to_string()],
+        Field::UserAgent => vec![request.user_agent.to_string()],
+        Field::Attack => request.attacks.iter().map(|attack| attack.kind.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    let agent = request.user_agent.to_lowercase();
+    let ip: std::net::IpAddr = request.ip.parse().unwrap();
+    let classes = &group.status_classes;
+    (group.ids.is_empty() || group.ids.iter().any(|id| request.id == *id))
+        && group
+            .fields
+            .iter()
+            .all(|(field, texts)| value(*field).iter().any(|value| texts.contains(value)))
+        && (classes.is_empty() || classes.contains(&((request.status / 100) as u8)))
+        && (group.networks.is_empty() || group.networks.iter().any(|net| net.contains(&ip)))
+        && group
+            .user_agent_contains
+            .as_ref()
+            .is_none_or(|part| agent.contains(&part.to_lowercase()))
+        && group.malicious.is_none_or(|some| request.attacks.is_empty() != some)
+        && group.blocked.is_none_or(|blocked| request.blocked == blocked)
+        && group.from.is_none_or(|from| request.ts >= from)
+        && group.until.is_none_or(|until| request.ts < until)
+}
+
+/// The naive meaning of a filter.
+fn holds(fed: &Fed, filter: &Filter, session: &Session, watermark: Option<EventTime>) -> bool {
+    let requests = || fed.requests_of(session);
+    match filter {
+        Filter::And(all) => all.iter().all(|filter| holds(fed, filter, session, watermark)),
+        Filter::Or(any) => any.iter().any(|filter| holds(fed, filter, session, watermark)),
+        Filter::Not(inner) => !holds(fed, inner, session, watermark),
+        Filter::Time { from, until } => {
+            from.is_none_or(|from| session.end >= from)
+                && until.is_none_or(|until| session.start < until)
+        }
+        Filter::Identity(id) => session.identity.id == *id,
+        Filter::Namespace(name) => *session.identity.namespace == **name,
+        Filter::Value(value) => *session.identity.value == **value,
+        Filter::Session(id) => session.identity.id == id.identity && session.contains(id.start),
+        Filter::Request(group) => requests().iter().any(|request| holds_on(group, request)),
+        Filter::Open(open) => watermark.is_none_or(|at| at < closes_at(session)) == *open,
+        Filter::Weak(weak) => session.identity.weak == *weak,
+        Filter::Malicious(some) => requests().iter().any(|r| !r.attacks.is_empty()) == *some,
+        Filter::Blocked(some) => requests().iter().any(|r| r.blocked) == *some,
+        Filter::Range(by, min, max) => {
+            let value = by.of(session);
+            min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
+        }
+    }
+}
+
+fn expected(fed: &Fed, query: &SessionQuery, watermark: Option<EventTime>) -> Vec<Arc<Session>> {
+    let matching = fed.sessions.values();
+    let matching = matching.filter(|session| holds(fed, &query.filter, session, watermark));
+    let mut matching: Vec<_> = matching.cloned().collect();
+    let Order { by, descending } = query.order;
+    matching.sort_by(|a, b| {
+        let order = by.of(a).total_cmp(&by.of(b));
+        let order = if descending { order.reverse() } else { order };
+        order.then(a.id().cmp(&b.id()))
+    });
+    matching
+}
+
+/// Reads page after page and compares all of them together.
+fn check(fed: &Fed, query: &SessionQuery) {
+    let view = fed.view();
+    let expected = expected(fed, query, view.watermark());
+    let mut found: Vec<Arc<Session>> = Vec::new();
+    let mut query = query.clone();
+    loop {
+        let page = view.sessions(&query).unwrap();
+        if query.count {
+            assert_eq!(page.total, Some(expected.len() as u64), "{query:?}");
+        }
+        found.extend(page.sessions);
+        assert_eq!(page.has_next, found.len() < expected.len(), "{query:?}");
+        let Some(last) = found.last().filter(|_| page.has_next && query.first > 0) else { break };
+        query.after = Some(Cursor { value: query.order.by.of(last), id: last.id() });
+    }
+    if query.first > 0 {
+        assert_eq!(found, expected, "{query:?}");
+    }
+    for session in fed.sessions.values() {
+        let holds = holds(fed, &query.filter, session, view.watermark());
+        assert_eq!(view.matches(&query.filter, session).unwrap(), holds, "{query:?}");
+    }
+}
+
+/// What can be asked of one session.
+fn check_sessions(fed: &Fed) {
+    let view = fed.view();
+    let numbers = fed.store.numbers();
+    assert_eq!(numbers.sessions, fed.sessions.len() as u64);
+    assert_eq!(numbers.requests, fed.requests.len() as u64);
+    for session in fed.sessions.values() {
+        assert_eq!(view.session(session.id()).unwrap().as_ref(), Some(session));
+        let inside = SessionId { start: session.end, ..session.id() };
+        assert_eq!(view.session(inside).unwrap().as_ref(), Some(session));
+        let outside = SessionId { start: EventTime(session.start.0 - 1), ..session.id() };
+        assert_ne!(view.session(outside).unwrap().as_ref(), Some(session));
+        let identity = view.identity(session.identity.id).unwrap();
+        assert_eq!(identity.as_ref(), Some(&session.identity));
+        assert_eq!(view.closes_at(session), closes_at(session));
+        let before = fed.sessions.range(..session.id()).next_back();
+        let before = before.filter(|(id, _)| id.identity == session.identity.id);
+        let before = before.filter(|(_, before)| {
+            before.day != session.day && session.start.0 - before.end.0 < i64::from(session.gap_ms)
+        });
+        assert_eq!(view.continues(session).unwrap(), before.map(|(id, _)| *id));
+        check_requests(fed, session, &RequestFilter::default());
+    }
+    assert_eq!(view.identity(IdentityId(1)).unwrap(), None);
+}
+
+fn check_requests(fed: &Fed, session: &Session, group: &RequestFilter) {
+    let view = fed.view();
+    let all = fed.requests_of(session);
+    let expected: Vec<_> = (0..all.len()).filter(|at| holds_on(group, &all[*at])).collect();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let query = RequestQuery { filter: group.clone(), first: 2, after: after.take() };
+        let page = view.requests(session, &query).unwrap();
+        assert_eq!(page.total, expected.len() as u64);
+        found.extend(page.requests);
+        assert_eq!(page.has_next, found.len() < expected.len());
+        if !page.has_next {
+            break;
+        }
+        let last: &crate::query::RequestDetail = found.last().unwrap();
+        let last = Request::decode(&last.stored).unwrap();
+        after = Some((last.ts, last.id.to_string()));
+    }
+    for (detail, at) in found.iter().zip(&expected) {
+        let stored = Request::decode(&detail.stored).unwrap();
+        assert_eq!(format!("{stored:?}"), format!("{:?}", all[*at]));
+        let step = at.checked_sub(1).map(|before| all[*at].ts.0 - all[before].ts.0);
+        assert_eq!(detail.step_ms, step);
+        assert_eq!(detail.endpoint, format!("GET {}", all[*at].path));
+        assert!(detail.keys_tried.last().is_some_and(|tried| tried.worked));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_question_is_answered_as_by_looking_at_all_sessions(
+        epochs in epochs(),
+        queries in prop::collection::vec(
+            (filter(), statistic(), any::<bool>(), 0..6_usize, any::<bool>()), 24,
+        ),
+        watermark in prop::option::of(instant()),
+        reopened: bool,
+    ) {
+        let mut fed = Fed::new();
+        for (specs, remove) in &epochs {
+            fed.feed_with(specs, remove, Commit { watermark, ..Commit::default() });
+        }
+        if reopened {
+            fed = fed.reopen();
+        }
+        check_sessions(&fed);
+        let open = fed.sessions.values().filter(|session| {
+            let minute = |at: EventTime| at.0.div_euclid(60_000);
+            watermark.is_none_or(|at| minute(at) < minute(closes_at(session)))
+        });
+        prop_assert_eq!(fed.store.numbers().open_sessions, open.count() as u64);
+        for (filter, by, descending, first, count) in queries {
+            let order = Order { by, descending };
+            check(&fed, &SessionQuery { filter, order, first, after: None, count });
+        }
+    }
+
+    #[test]
+    fn requests_of_a_session_are_filtered_one_by_one(
+        specs in prop::collection::vec(spec(), 1..60), groups in prop::collection::vec(group(), 4),
+    ) {
+        let mut fed = Fed::new();
+        fed.feed(&specs, &[]);
+        for (session, group) in fed.sessions.values().zip(groups.iter().cycle()) {
+            check_requests(&fed, session, group);
+        }
+    }
+}
