@@ -106,9 +106,8 @@ fn template(mapping: &Mapping, text: &str, record: &Value) -> Option<String> {
 
 fn mapped(line: &[u8], implicit_id: String, mapping: &Mapping) -> Result<Record, Bad> {
     let value: Value = serde_json::from_slice(line).map_err(|_| "json")?;
-    let first = |templates: &[String]| {
-        templates.iter().find_map(|text| template(mapping, text, &value))
-    };
+    let first =
+        |templates: &[String]| templates.iter().find_map(|text| template(mapping, text, &value));
     let field = |name: &str| mapping.fields.get(name).and_then(|templates| first(templates));
     let id = field("id");
     let number = |name: &str| field(name).map_or(Ok(0), |text| text.parse().map_err(|_| "number"));
@@ -167,11 +166,8 @@ fn har_entry(entry: &Value, id: String) -> Result<Record, Bad> {
         value.as_array().map(|all| all.iter().filter_map(pair).collect()).unwrap_or_default()
     };
     let side = |from: &Value, answer: bool| {
-        let mut side = Side {
-            headers: pairs(&from["headers"]),
-            cookies: pairs(&from["cookies"]),
-            body: None,
-        };
+        let mut side =
+            Side { headers: pairs(&from["headers"]), cookies: pairs(&from["cookies"]), body: None };
         side.fall_back(answer);
         side
     };

@@ -69,8 +69,11 @@ impl Oracle {
 
     /// What a batch run over everything read so far gives.
     pub fn outcome(&self) -> Outcome {
-        let mut counts =
-            Counts { read: self.bad + self.requests.len() as u64, bad: self.bad, ..Counts::default() };
+        let mut counts = Counts {
+            read: self.bad + self.requests.len() as u64,
+            bad: self.bad,
+            ..Counts::default()
+        };
         let mut days: BTreeMap<(String, i64), (rules::Identity, Vec<&Record>)> = BTreeMap::new();
         let mut known = HashSet::new();
         for request in &self.requests {
@@ -86,8 +89,7 @@ impl Oracle {
                 Decision::Identity(identity) => identity,
             };
             let day = self.rules.day_of(request.ts);
-            if request.explicit_id
-                && !known.insert((identity.id.clone(), day, request.id.clone()))
+            if request.explicit_id && !known.insert((identity.id.clone(), day, request.id.clone()))
             {
                 counts.duplicate += 1;
                 continue;

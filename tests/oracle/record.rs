@@ -50,7 +50,8 @@ impl Side {
             return;
         }
         let name = if response { "set-cookie" } else { "cookie" };
-        for (_, value) in self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        for (_, value) in self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
             // Of a set-cookie header only the first part is the cookie.
             let parts = value.split(';').take(if response { 1 } else { usize::MAX });
             for (name, value) in parts.filter_map(|part| part.trim().split_once('=')) {
@@ -182,11 +183,9 @@ pub fn native(bytes: &[u8], implicit_id: String) -> Result<Record, Bad> {
     if let Some(url) = text(members, "url")? {
         (record.host, record.path, record.query) = split_target(url);
     }
-    for (name, field) in [
-        ("host", &mut record.host),
-        ("path", &mut record.path),
-        ("query", &mut record.query),
-    ] {
+    for (name, field) in
+        [("host", &mut record.host), ("path", &mut record.path), ("query", &mut record.query)]
+    {
         if let Some(given) = text(members, name)? {
             *field = given.into();
         }

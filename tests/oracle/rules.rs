@@ -263,9 +263,9 @@ impl Rules {
                 strong("session-id", header("x-session-id").or_else(|| header("session-id")))
             })
             .or_else(|| {
-                COOKIES.iter().find_map(|name| {
-                    strong(name, works(first(&request.request.cookies, name)))
-                })
+                COOKIES
+                    .iter()
+                    .find_map(|name| strong(name, works(first(&request.request.cookies, name))))
             })
             .or_else(|| {
                 let value = header("authorization").filter(|_| on("authorization"))?;
@@ -316,8 +316,7 @@ impl Rules {
 
     /// The gap of the first key of the namespace, else that of the settings.
     fn gap_of(&self, namespace: &str) -> Option<i64> {
-        let of_namespace =
-            |key: &&Key| key.namespace.as_deref().unwrap_or(&key.name) == namespace;
+        let of_namespace = |key: &&Key| key.namespace.as_deref().unwrap_or(&key.name) == namespace;
         let own = self.tables.grouping.iter().find(of_namespace).and_then(|key| key.gap.as_ref());
         match own.or(self.tables.settings.gap.as_ref()) {
             None => Some(GAP_MS),
@@ -431,6 +430,12 @@ fn apply(pipe: &str, value: String) -> Option<String> {
         let (separator, number) = arguments.rsplit_once(',').expect("split(SEP,N)");
         let number: usize = number.trim().parse().expect("split(SEP,N)");
         return value.split(separator).nth(number).map(Into::into);
+    }
+    if let Some(arguments) = pipe.strip_prefix("regex(").and_then(|rest| rest.strip_suffix(')')) {
+        let (pattern, group) = arguments.rsplit_once(',').expect("regex(RE,GROUP)");
+        let pattern = Regex::new(pattern.trim().trim_matches('"')).expect("regex(RE,GROUP)");
+        let group: usize = group.trim().parse().expect("regex(RE,GROUP)");
+        return pattern.captures(&value)?.get(group).map(|found| found.as_str().to_owned());
     }
     match pipe {
         "lower" => Some(value.to_lowercase()),

@@ -23,9 +23,8 @@ pub fn split(identity: &Identity, mut requests: Vec<&Record>) -> Vec<Session> {
     requests.sort_by(|a, b| (a.ts, &a.id).cmp(&(b.ts, &b.id)));
     let mut sessions: Vec<Session> = Vec::new();
     for request in requests {
-        let follows = |session: &Session| {
-            identity.gap_ms.is_none_or(|gap| request.ts - session.end < gap)
-        };
+        let follows =
+            |session: &Session| identity.gap_ms.is_none_or(|gap| request.ts - session.end < gap);
         match sessions.last_mut().filter(|session| follows(session)) {
             Some(session) => {
                 session.end = request.ts;
@@ -87,7 +86,7 @@ impl Session {
             "request_bytes": sum(&|r| r.request_bytes),
             "response_bytes": sum(&|r| r.response_bytes),
             "duration_ms_sum": ms(durations().sum()),
-            "duration_ms_max": ms(durations().max().unwrap_or(0)),
+            "duration_ms_max": durations().max().unwrap_or(0) as f64 / 1e6,
             "ips": distinct(&|r| r.ip.clone()),
             "endpoints": distinct(&|r| format!("{} {}", r.method, template(&r.path))),
             "methods": counts(all.iter().map(|request| request.method.clone())),
@@ -118,10 +117,12 @@ fn counts(values: impl Iterator<Item = String>) -> Value {
 pub fn template(path: &str) -> String {
     static KINDS: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
         let uuid = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$";
-        [("^[0-9]+$", "{int}"), (r"^[0-9]+\.[0-9]+$", "{float}"), (uuid, "{uuid}"), (
-            "^[0-9a-fA-F]{16,}$",
-            "{hex}",
-        )]
+        [
+            ("^[0-9]+$", "{int}"),
+            (r"^[0-9]+\.[0-9]+$", "{float}"),
+            (uuid, "{uuid}"),
+            ("^[0-9a-fA-F]{16,}$", "{hex}"),
+        ]
         .map(|(re, kind)| (Regex::new(re).expect("a regular expression"), kind))
     });
     let path = if path == "/" { path } else { path.strip_suffix('/').unwrap_or(path) };

@@ -1,0 +1,343 @@
+//! Stories of SEMANTICS through the real program, each a small log and what must come of it.
+
+mod common;
+mod oracle;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use common::{LINE_KEYS, Replay, SUMMARY_KEYS, check_same, replay, sample, spoor, write};
+use oracle::Oracle;
+use serde_json::{Value, json};
+
+const MINUTE: i64 = 60_000;
+/// 2026-03-02T10:00:00Z.
+const MORNING: i64 = 1_772_445_600_000;
+
+/// A request of a client, some minutes after [`MORNING`].
+fn at(id: &str, minutes: i64) -> Value {
+    at_ms(id, MORNING + minutes * MINUTE)
+}
+
+fn at_ms(id: &str, ts: i64) -> Value {
+    json!({ "id": id, "ts": ts, "method": "GET", "path": "/a", "status": 200,
+            "request": { "headers": { "x-session-id": "s" } } })
+}
+
+fn log(records: &[Value]) -> Vec<u8> {
+    records.iter().flat_map(|record| format!("{record}\n").into_bytes()).collect()
+}
+
+/// Replays records; the result must be the oracle's, whatever their order and the workers.
+fn check_config(records: &[Value], config: &str) -> Replay {
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "config.toml", config);
+    let mut reversed = records.to_vec();
+    reversed.reverse();
+    for records in [records, &reversed] {
+        let bytes = log(records);
+        let mut oracle = Oracle::new(config);
+        oracle.read("stdin", "ndjson", &bytes);
+        for workers in ["1", "3"] {
+            let args = ["--config", &file, "--workers", workers, "--requests", "-"];
+            check_same(&replay(&args, &bytes), &oracle.outcome(), true);
+        }
+    }
+    replay(&["--config", &file, "--requests", "-"], &log(records))
+}
+
+fn check(records: &[Value], expected: &[&[&str]]) -> Replay {
+    let replayed = check_config(records, "");
+    let ids: Vec<Value> = replayed.lines.iter().map(|line| line["request_ids"].clone()).collect();
+    assert_eq!(json!(ids), json!(expected));
+    replayed
+}
+
+#[test]
+fn a_late_request_joins_two_sessions_into_one() {
+    check(&[at("a", 0), at("c", 50)], &[&["a"], &["c"]]);
+    check(&[at("a", 0), at("c", 50), at("b", 25)], &[&["a", "b", "c"]]);
+}
+
+#[test]
+fn a_request_days_late_is_not_lost() {
+    let mut records: Vec<Value> = (0..200).map(|n| at(&format!("n{n:03}"), n * 60)).collect();
+    records.push(at("late", 61));
+    let replayed = check_config(&records, "");
+    assert_eq!(replayed.summary["accepted"], 201);
+    assert_eq!(replayed.lines[1]["request_ids"], json!(["n001", "late"]));
+}
+
+#[test]
+fn a_pause_as_long_as_the_gap_ends_a_session_and_a_millisecond_less_does_not() {
+    let gap = 30 * MINUTE;
+    check(&[at_ms("a", MORNING), at_ms("b", MORNING + gap)], &[&["a"], &["b"]]);
+    check(&[at_ms("a", MORNING), at_ms("b", MORNING + gap - 1)], &[&["a", "b"]]);
+}
+
+#[test]
+fn requests_of_one_instant_are_ordered_by_their_ids() {
+    check(&[at("b", 0), at("c", 0), at("a", 0)], &[&["a", "b", "c"]]);
+}
+
+#[test]
+fn a_day_ends_a_session_in_the_configured_zone() {
+    let midnight = 1_772_409_600_000 + 86_400_000;
+    let records = [at_ms("a", midnight - 1), at_ms("b", midnight)];
+    check(&records, &[&["a"], &["b"]]);
+    let berlin = "[rules.settings]\nday_zone = \"Europe/Berlin\"\n";
+    assert_eq!(check_config(&records, berlin).lines.len(), 1);
+}
+
+#[test]
+fn a_duplicate_is_without_effect() {
+    let replayed = check(&[at("a", 0), at("b", 1), at("a", 0)], &[&["a", "b"]]);
+    assert_eq!((&replayed.summary["read"], &replayed.summary["accepted"]), (&json!(3), &json!(2)));
+    // Without an id of its own, a request is always another one.
+    let mut anonymous = at("", 0);
+    anonymous.as_object_mut().unwrap().remove("id");
+    let bytes = log(&[anonymous.clone(), anonymous]);
+    assert_eq!(replay(&["-"], &bytes).lines[0]["requests"], 2);
+}
+
+#[test]
+fn excluded_unkeyed_and_bad_requests_are_counted_and_in_no_session() {
+    let mut preflight = at("a", 0);
+    preflight["method"] = "options".into();
+    let nobody = json!({ "ts": MORNING, "method": "GET", "path": "/" });
+    let replayed = check_config(&[preflight, nobody, at("b", 0)], "");
+    assert_eq!(replayed.lines.len(), 1);
+
+    let bytes =
+        [&log(&[at("a", 0)])[..], b"{oops\n\n  \n{\"ts\":1}\n", &log(&[at("b", 1)])].concat();
+    let mut oracle = Oracle::new("");
+    oracle.read("stdin", "ndjson", &bytes);
+    let replayed = replay(&["--format", "ndjson", "-"], &bytes);
+    check_same(&replayed, &oracle.outcome(), false);
+    assert_eq!((&replayed.summary["read"], &replayed.summary["bad"]), (&json!(4), &json!(2)));
+}
+
+#[test]
+fn a_token_of_an_answer_and_of_later_requests_is_one_identity() {
+    let config = r#"
+        [secrets]
+        key = "0123456789abcdef"
+        [[rules.grouping]]
+        name = "answer"
+        point = "$response.body#/login/token"
+        namespace = "token"
+        [[rules.grouping]]
+        name = "query"
+        point = "$request.query.token"
+        namespace = "token"
+        [[rules.grouping]]
+        name = "subject"
+        point = "$request.header.authorization | jwt.payload#/sub"
+        per = "app"
+        min_length = 2
+    "#;
+    let login = json!({ "id": "1", "ts": MORNING, "method": "POST", "path": "/login",
+        "request": { "headers": { "x-session-id": "other" } },
+        "response": { "body": { "login": { "token": "t-1" } } } });
+    let use_it = json!({ "id": "2", "ts": MORNING + 5, "method": "GET", "path": "/p",
+        "query": "a=b&token=t-1", "ip": "192.0.2.1" });
+    let claims = |app: &str, id: &str, claims: &str| {
+        use base64::Engine as _;
+        let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+        json!({ "id": id, "ts": MORNING, "app": app, "method": "GET", "path": "/",
+            "request": { "headers": { "Authorization": format!("bEaReR e30.{payload}.x") } } })
+    };
+    let records = [
+        login,
+        use_it,
+        claims("shop", "3", r#"{"sub":"ann"}"#),
+        claims("api", "4", r#"{"sub":"ann"}"#),
+        claims("api", "5", r#"{"sub":"x"}"#),
+    ];
+    let replayed = check_config(&records, config);
+    let namespaces: Vec<_> = replayed.lines.iter().map(|line| &line["namespace"]).collect();
+    assert_eq!(json!(namespaces), json!(["authorization", "subject", "subject", "token"]));
+    assert_eq!(replayed.lines[3]["request_ids"], json!(["1", "2"]));
+}
+
+#[test]
+fn a_gap_of_a_key_and_no_gap_at_all() {
+    let config = |gap: &str| {
+        format!(
+            "[[rules.grouping]]\nname = \"s\"\npoint = \"$request.header.x-session-id\"\ngap = {gap}\n"
+        )
+    };
+    let records = [at("a", 0), at("b", 5), at("c", 500)];
+    assert_eq!(check_config(&records, &config("{ ms = 1000 }")).lines.len(), 3);
+    assert_eq!(check_config(&records, &config("\"none\"")).lines.len(), 1);
+}
+
+/// Whether any file below a directory contains the bytes.
+fn any_file_contains(dir: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return any_file_contains(&path, bytes);
+        }
+        let content = std::fs::read(&path).unwrap();
+        content.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+#[test]
+fn a_secret_value_is_neither_in_the_output_nor_on_the_disk() {
+    let config = r#"
+        [[rules.grouping]]
+        name = "token"
+        point = "$request.query.token"
+        secret = true
+        [[rules.grouping]]
+        name = "answer"
+        point = "$response.body#/token"
+        namespace = "token"
+        secret = true
+    "#;
+    let secret = "hunter2-correct-horse-battery";
+    let open = "not-a-secret-and-so-found-again";
+    let mut records = Vec::new();
+    for number in 0..50 {
+        records.push(json!({ "id": format!("{open}-{number}"), "ts": MORNING + number,
+            "method": "GET", "path": "/p", "query": format!("token={secret}") }));
+        records.push(json!({ "ts": MORNING + number, "method": "GET", "path": "/p",
+            "request": { "headers": { "authorization": format!("Basic {secret}") } } }));
+        records.push(json!({ "ts": MORNING + number, "method": "POST", "path": "/login",
+            "response": { "body": { "token": secret, "more": [1, 2] } } }));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = write(dir.path(), "config.toml", config);
+    let state = dir.path().join("state");
+    let state = state.to_str().unwrap();
+    let replayed =
+        replay(&["--config", &file, "--state", state, "--requests", "-"], &log(&records));
+    assert_eq!(replayed.lines.len(), 2, "{}", replayed.output);
+    assert_eq!(replayed.lines[1]["requests"], 100, "the query and the answer join");
+    assert!(!replayed.output.contains(secret));
+    assert!(!any_file_contains(Path::new(state), secret.as_bytes()));
+}
+
+#[test]
+fn lines_and_summary_have_exactly_their_keys_in_order() {
+    let replayed = replay(&["-"], &log(&[at("a", 0)]));
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&replayed.lines[0]), LINE_KEYS);
+    assert_eq!(keys(&replayed.summary), SUMMARY_KEYS);
+}
+
+#[test]
+fn inputs_may_be_compressed_and_several() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&log(&[at("b", 1)])).unwrap();
+    let plain = write(dir.path(), "a.log", log(&[at("a", 0)]));
+    let gzip = write(dir.path(), "b", gzip.finish().unwrap());
+    let zstd = write(dir.path(), "c", zstd::encode_all(&log(&[at("c", 2)])[..], 1).unwrap());
+    let output = dir.path().join("sessions.ndjson");
+    let output = output.to_str().unwrap();
+    let replayed =
+        replay(&["--output", output, "--requests", &plain, &gzip, &zstd, "-"], &log(&[at("d", 3)]));
+    assert_eq!(replayed.output, "");
+    let line: Value = serde_json::from_slice(&std::fs::read(output).unwrap()).unwrap();
+    assert_eq!(line["request_ids"], json!(["a", "b", "c", "d"]));
+}
+
+#[test]
+fn retention_drops_whole_days() {
+    let day = 24 * 60;
+    let records = [at("a", 0), at("b", 2 * day), at("c", 3 * day), at("d", 4 * day)];
+    let replayed = replay(&["--retention", "1", "--requests", "-"], &log(&records));
+    let kept: Vec<_> = replayed.lines.iter().map(|line| line["request_ids"][0].clone()).collect();
+    assert_eq!(json!(kept), json!(["c", "d"]));
+}
+
+#[test]
+fn the_store_of_a_replay_verifies() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let state = state.to_str().unwrap();
+    let traffic = spoor(&["generate", "--requests", "5000", "--late", "0.3"], b"").stdout;
+    replay(&["--state", state, "--workers", "2", "-"], &traffic);
+    let verified = spoor(&["verify", "--state", state], b"");
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(said.contains("4") && !said.contains("differ"), "{said}");
+}
+
+/// The program ends with a status, and says why in one line that contains a text.
+fn check_failure(args: &[&str], input: &[u8], status: i32, says: &str) {
+    let output = spoor(args, input);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
+    assert!(errors.contains(says), "{args:?}: {errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn the_exit_status_says_whose_fault_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = write(dir.path(), "wrong.toml", "[engine]\nworker = 1\n");
+    let point = "[[rules.grouping]]\nname = \"k\"\npoint = \"$request.hat.x\"\n";
+    let wrong_rule = write(dir.path(), "rule.toml", point);
+    let good = write(dir.path(), "good.log", log(&[at("a", 0)]));
+    let used = dir.path().join("used");
+    std::fs::create_dir(&used).unwrap();
+    write(&used, "something", "");
+    let used = used.to_str().unwrap();
+    for (args, status, says) in [
+        (vec!["replay"], 2, "INPUT"),
+        (vec!["replay", "--wrokers", "1", &good], 2, "--wrokers"),
+        (vec!["replay", "--workers", "0", &good], 2, "--workers"),
+        (vec!["replay", "--format", "cobol", &good], 2, "cobol"),
+        (vec!["replay", "--config", &wrong, &good], 2, "worker"),
+        (vec!["replay", "--config", &wrong_rule, &good], 2, "grouping.0.point"),
+        (vec!["replay", "--config", "/nowhere.toml", &good], 2, "/nowhere.toml"),
+        (vec!["replay", "--state", used, &good], 2, "used"),
+        (vec!["replay", "/nowhere.log"], 1, "/nowhere.log"),
+        (vec!["verify", "--state", "/nowhere"], 1, "/nowhere"),
+        (vec!["rules", "check", "/nowhere.toml"], 2, "/nowhere.toml"),
+        (vec!["generate", "--late", "2"], 2, "from 0 to 1"),
+    ] {
+        check_failure(&args, b"", status, says);
+    }
+    let mut torn = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    torn.write_all(&log(&[at("a", 0), at("b", 1)])).unwrap();
+    let torn = torn.finish().unwrap();
+    let torn = write(dir.path(), "torn.gz", &torn[..torn.len() - 12]);
+    check_failure(&["replay", &torn], b"", 1, "torn.gz");
+}
+
+#[test]
+fn the_sample_rules_are_good_and_mistakes_are_listed_with_their_places() {
+    for name in ["spoor.toml", "rules.toml", "cloudtrail.toml"] {
+        let (file, _) = sample(name);
+        let output = spoor(&["rules", "check", &file], b"");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "[[scope]]\nname = \"a\"\npath = \"[\"\naction = \"include\"\n\
+                 [[grouping]]\nname = \"k\"\npoint = \"$request.header.a | jwt.sub\"\n";
+    let file = write(dir.path(), "rules.toml", rules);
+    let output = spoor(&["rules", "check", &file], b"");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for place in ["scope.0.path", "grouping.0.point"] {
+        assert!(said.lines().any(|line| line.contains(place)), "{place} in {said}");
+    }
+    let broken = write(dir.path(), "broken.toml", "version = 1\n[[scope\n");
+    check_failure(&["rules", "check", &broken], b"", 2, "line 2");
+}
+
+#[test]
+fn generated_traffic_ends_quietly_when_its_reader_is_gone() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_spoor"))
+        .args(["generate", "--requests", "1000000"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
