@@ -17,6 +17,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use spoor_operators::assign::{Applications, SecretKey};
+use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
 
 /// Prefix of environment variables that are configuration.
@@ -225,7 +226,8 @@ pub enum TimeUnit {
     Ns,
 }
 
-/// One of `[[descriptions]]`: an `OpenAPI` document of an application.
+/// One of `[[descriptions]]`: an `OpenAPI` document of an application. In the order of an
+/// application's versions: the last is the current one, an earlier one tells zombie endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -233,13 +235,6 @@ pub struct Description {
     pub app: String,
     /// The document, JSON.
     pub file: PathBuf,
-    /// Whether it is the current one; an earlier one tells zombie endpoints.
-    #[serde(default = "yes")]
-    pub current: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// `[server]`: where the server listens.
@@ -404,6 +399,23 @@ impl Config {
         let config: Self = figment.merge(env).extract().map_err(|error| shape(path, error))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Reads the API descriptions.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a file cannot be read or is no description.
+    pub fn read_descriptions(&self) -> Result<Descriptions, ConfigError> {
+        let mut descriptions = Descriptions::default();
+        for Description { app, file } in &self.descriptions {
+            let document = std::fs::read_to_string(file)
+                .map_err(|source| ConfigError::Read { path: file.clone(), source })?;
+            descriptions.add(app, &document).map_err(|error| ConfigError::Invalid {
+                place: format!("descriptions.{app}"),
+                reason: format!("{}: {error}", file.display()),
+            })?;
+        }
+        Ok(descriptions)
     }
 
     /// Checks what types cannot say. [`Config::load`] has done so; call it again after overwriting

@@ -88,6 +88,16 @@ fn template(mapping: &Mapping, text: &str, record: &Value) -> Option<String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{/") {
         let (pointer, after) = after.split_once('}')?;
+        if let Some((pointer, either)) = pointer.split_once('?') {
+            let (then, otherwise) = either.split_once(':')?;
+            let there = record.pointer(&format!("/{pointer}")).is_some_and(|value| {
+                !value.is_null() && value.as_str().is_none_or(|text| !text.is_empty())
+            });
+            out.push_str(before);
+            out.push_str(if there { then } else { otherwise });
+            rest = after;
+            continue;
+        }
         let value = match record.pointer(&format!("/{pointer}"))? {
             Value::Null => return None,
             Value::String(text) => text.clone(),
