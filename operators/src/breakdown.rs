@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::facts::{Fact, Field};
+use crate::facts::{Fact, Field, RawFact};
 use crate::wire::{Malformed, Reader, put_str, put_u64};
 
 /// Up to this many entries are scanned; beyond, there is a table.
@@ -65,22 +65,23 @@ impl Breakdown {
         self.entries.is_empty()
     }
 
-    /// Adds to a value's count. `hint` is where to look first; answers where the value is.
+    /// Adds to a value's count. `hint` is where to look first; answers where to look for the next.
     #[inline]
-    pub(crate) fn add(&mut self, fact: &Fact<'_>, count: u64, hint: usize) -> usize {
-        match self.find(fact, hint) {
-            Some(at) => {
-                let entry = &mut self.entries[at];
-                entry.count = entry.count.saturating_add(count);
-                at
-            }
-            None => self.push(fact, count),
+    pub(crate) fn add(&mut self, fact: RawFact<'_>, count: u64, hint: usize) -> usize {
+        if let Some(at) = self.find(&fact, hint) {
+            let entry = &mut self.entries[at];
+            entry.count = entry.count.saturating_add(count);
+            at + 1
+        } else if let Some(fact) = fact.checked() {
+            self.push(&fact, count) + 1
+        } else {
+            hint
         }
     }
 
     /// Takes from a value's count; whether that much had been counted.
     pub(crate) fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
-        let Some(at) = self.find(fact, 0) else { return false };
+        let Some(at) = self.find(&(*fact).into(), 0) else { return false };
         let Some(left) = self.entries[at].count.checked_sub(count) else { return false };
         self.entries[at].count = left;
         if left == 0 {
@@ -96,14 +97,15 @@ impl Breakdown {
     /// Adds everything another one counted.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (at, (fact, count)) in other.facts().enumerate() {
-            self.add(&fact, count, at);
+            self.add(fact.into(), count, at);
         }
     }
 
     /// The count of a value; 0 when there was none.
     #[must_use]
     pub fn count(&self, field: Field, text: &str) -> u64 {
-        self.find(&Fact::new(field, text), 0).map_or(0, |at| self.entries[at].count)
+        let found = self.find(&Fact::new(field, text).into(), 0);
+        found.map_or(0, |at| self.entries[at].count)
     }
 
     /// Values and their counts, in no order that means anything.
@@ -130,28 +132,34 @@ impl Breakdown {
         Fact { field, hash: entry.hash, text: self.text(at) }
     }
 
+    /// Whether an entry with the fact's hash is the fact.
     #[inline]
-    fn is(&self, at: usize, fact: &Fact<'_>) -> bool {
-        self.entries[at].hash == fact.hash
-            && self.entries[at].field_number() == fact.field as u8
-            && self.text(at) == fact.text
+    fn is(&self, at: usize, fact: &RawFact<'_>) -> bool {
+        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end());
+        let entry = self.entries[at];
+        entry.field_number() == fact.field as u8
+            && self.texts.as_bytes().get(start..entry.end()) == Some(fact.text)
     }
 
     #[inline]
-    fn find(&self, fact: &Fact<'_>, hint: usize) -> Option<usize> {
+    fn find(&self, fact: &RawFact<'_>, hint: usize) -> Option<usize> {
         if !self.table.is_empty() {
             return self.look_up(fact);
         }
-        let hint = hint.min(self.entries.len());
-        (hint..self.entries.len()).chain(0..hint).find(|at| self.is(*at, fact))
+        let (before, after) = self.entries.split_at(hint.min(self.entries.len()));
+        let found = |(at, entry): (usize, &Entry)| {
+            (entry.hash == fact.hash && self.is(at, fact)).then_some(at)
+        };
+        let after = after.iter().enumerate().map(|(at, entry)| (at + before.len(), entry));
+        after.chain(before.iter().enumerate()).find_map(found)
     }
 
-    fn look_up(&self, fact: &Fact<'_>) -> Option<usize> {
+    fn look_up(&self, fact: &RawFact<'_>) -> Option<usize> {
         let mask = self.table.len() - 1;
         let mut slot = fact.hash as usize & mask;
         loop {
             let at = (self.table[slot] as usize).checked_sub(1)?;
-            if self.is(at, fact) {
+            if self.entries[at].hash == fact.hash && self.is(at, fact) {
                 return Some(at);
             }
             slot = (slot + 1) & mask;
@@ -308,7 +316,7 @@ impl Clone for Breakdown {
 impl PartialEq for Breakdown {
     fn eq(&self, other: &Self) -> bool {
         let same = |(at, (fact, count)): (usize, (Fact<'_>, u64))| {
-            other.find(&fact, at).is_some_and(|found| other.entries[found].count == count)
+            other.find(&fact.into(), at).is_some_and(|found| other.entries[found].count == count)
         };
         self.entries.len() == other.entries.len() && self.facts().enumerate().all(same)
     }

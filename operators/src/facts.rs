@@ -151,7 +151,7 @@ pub struct Assigned {
 pub const NO_GAP: u32 = u32::MAX;
 
 /// The identity in words, borrowed from the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdentityText<'a> {
     /// Namespace of the grouping key that decided.
     pub namespace: &'a str,
@@ -220,8 +220,7 @@ impl Assigned {
     /// # Errors
     /// [`Malformed`] when the head was not written by [`encode_head`].
     pub fn head(&self) -> Result<(IdentityText<'_>, Facts<'_>), Malformed> {
-        let head = self.payload.get(..self.head_len as usize);
-        let mut from = Reader(head.ok_or(Malformed("payload shorter than its head"))?);
+        let mut from = self.head_reader()?;
         let flags = from.u8()?;
         let identity = IdentityText {
             namespace: from.str()?,
@@ -230,6 +229,33 @@ impl Assigned {
             weak: flags & WEAK != 0,
             secret: flags & SECRET != 0,
         };
+        Ok((identity, Facts::read(flags, from)?))
+    }
+
+    /// What a session counts; cheaper than [`Assigned::head`].
+    ///
+    /// # Errors
+    /// As [`Assigned::head`].
+    #[inline]
+    pub fn facts(&self) -> Result<Facts<'_>, Malformed> {
+        let mut from = self.head_reader()?;
+        let flags = from.u8()?;
+        for _identity in 0..3 {
+            from.block()?;
+        }
+        Facts::read(flags, from)
+    }
+
+    #[inline]
+    fn head_reader(&self) -> Result<Reader<'_>, Malformed> {
+        let head = self.payload.get(..self.head_len as usize);
+        head.map(Reader).ok_or(Malformed("payload shorter than its head"))
+    }
+}
+
+impl<'a> Facts<'a> {
+    #[inline]
+    fn read(flags: u8, mut from: Reader<'a>) -> Result<Self, Malformed> {
         let mut numbers = Numbers {
             status: u16::try_from(from.i64()?).map_err(|_| Malformed("status"))?,
             request_bytes: from.u64()?,
@@ -243,18 +269,44 @@ impl Assigned {
         if flags & HAS_DURATION != 0 {
             numbers.duration_ns = Some(from.u64()?);
         }
-        Ok((identity, Facts { numbers, texts: from.0 }))
+        Ok(Self { numbers, texts: from.0 })
     }
-}
 
-impl<'a> Facts<'a> {
     /// The countable values, in the order assignment found them; attacks once a detection.
     pub fn iter(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
+        self.raw().map_while(RawFact::checked)
+    }
+
+    /// The countable values, their texts unchecked: a text that was counted before need not be
+    /// checked again.
+    #[inline]
+    pub(crate) fn raw(&self) -> impl Iterator<Item = RawFact<'a>> + use<'a> {
         let mut from = Reader(self.texts);
         std::iter::from_fn(move || {
             let field = Field::from_u8(from.u8().ok()?)?;
-            Some(Fact { field, hash: from.fixed_u64().ok()?, text: from.str().ok()? })
+            Some(RawFact { field, hash: from.fixed_u64().ok()?, text: from.block().ok()? })
         })
+    }
+}
+
+/// A countable value that may not be UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawFact<'a> {
+    pub field: Field,
+    pub hash: u64,
+    pub text: &'a [u8],
+}
+
+impl<'a> RawFact<'a> {
+    pub fn checked(self) -> Option<Fact<'a>> {
+        let Self { field, hash, text } = self;
+        Some(Fact { field, hash, text: std::str::from_utf8(text).ok()? })
+    }
+}
+
+impl<'a> From<Fact<'a>> for RawFact<'a> {
+    fn from(Fact { field, hash, text }: Fact<'a>) -> Self {
+        Self { field, hash, text: text.as_bytes() }
     }
 }
 

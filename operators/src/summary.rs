@@ -202,13 +202,13 @@ impl Summary {
             self.histogram.add(duration);
         }
         let (mut hint, mut noted) = (0, None);
-        for fact in facts.iter() {
-            hint = self.breakdown.add(&fact, 1, hint) + 1;
+        for fact in facts.raw() {
+            hint = self.breakdown.add(fact, 1, hint);
             if fact.field == wanted && noted.is_none() {
                 noted = Some(fact);
             }
         }
-        noted
+        noted?.checked()
     }
 
     /// Counts everything another summary counted; no request may be in both.

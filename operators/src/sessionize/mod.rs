@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::facts::{Assigned, Facts, Field, IdentityText};
+use crate::facts::{Assigned, Facts, Field};
 use crate::identity::Identity;
 use crate::interner::Interner;
 use crate::session::Session;
@@ -224,12 +224,12 @@ impl<B: SessionBackend> Sessionizer<B> {
         let mut log = Vec::with_capacity(kept.len());
         for &place in &*kept {
             let item = &mut events[place as usize].0;
-            let Ok((identity, facts)) = item.head() else {
+            let Ok(facts) = item.facts() else {
                 counts.malformed += 1;
                 continue;
             };
             let new = |known: Option<&Arc<Identity>>| {
-                let identity = known.map_or_else(|| own(item, identity, texts), Arc::clone);
+                let identity = known.map_or_else(|| own(item, texts), Arc::clone);
                 empty_session(identity, item, item.gap_ms)
             };
             let session = state.session_at(item.ts, item.gap_ms, edits, new);
@@ -255,15 +255,15 @@ impl<B: SessionBackend> Sessionizer<B> {
         let taken = take(group.iter().map(|place| place.at), events);
         let mut retained = rebuild::apply(self.backend.requests(key), taken, true, counts);
         for request in rebuild::counted(&retained.before) {
-            if let Ok((_, facts)) = request.head() {
+            if let Ok(facts) = request.facts() {
                 let app = facts.iter().find(|fact| fact.field == Field::App);
                 totals.request(request.ts, app.as_ref(), &facts, -1);
             }
         }
         let state = self.hot.state(at);
         let mut identity = state.identity().cloned();
-        let new = |item: &Assigned, words: IdentityText<'_>, gap_ms: u32| {
-            let identity = identity.get_or_insert_with(|| own(item, words, texts));
+        let new = |item: &Assigned, gap_ms: u32| {
+            let identity = identity.get_or_insert_with(|| own(item, texts));
             empty_session(Arc::clone(identity), item, gap_ms)
         };
         let seen = |item: &Assigned, facts: &Facts<'_>, summary: &mut Summary| {
@@ -299,7 +299,9 @@ fn nothing() -> Assigned {
     }
 }
 
-fn own(item: &Assigned, words: IdentityText<'_>, texts: &mut Interner) -> Arc<Identity> {
+/// Whose request it is. Only a payload that `encode_head` did not write has no words for it.
+fn own(item: &Assigned, texts: &mut Interner) -> Arc<Identity> {
+    let words = item.head().map(|(words, _)| words).unwrap_or_default();
     Arc::new(Identity {
         id: item.identity,
         namespace: texts.get(words.namespace),

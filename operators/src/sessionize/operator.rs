@@ -172,6 +172,8 @@ struct Host<B> {
     /// For `next`, one an output; none when the input has ended and all is sealed.
     capabilities: Vec<Capability<u64>>,
     out: Differences,
+    /// An empty buffer to be used again.
+    spare: Vec<(Assigned, isize)>,
 }
 
 impl<B: SessionBackend> Host<B> {
@@ -181,15 +183,23 @@ impl<B: SessionBackend> Host<B> {
         mut capabilities: Vec<Capability<u64>>,
     ) -> Self {
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&first.0));
-        let (stash, out) = (BTreeMap::new(), Differences::default());
-        Self { sessionizer, stash, next: first.0, capabilities, out }
+        Self {
+            sessionizer,
+            stash: BTreeMap::new(),
+            next: first.0,
+            capabilities,
+            out: Differences::default(),
+            spare: Vec::new(),
+        }
     }
 
     fn stash(&mut self, data: &mut Vec<(Assigned, u64, isize)>) {
         let mut data = data.drain(..).peekable();
         while let Some(&(_, epoch, _)) = data.peek() {
             // A batch nearly always has one epoch: look it up once.
-            let events = self.stash.entry(epoch.max(self.next)).or_default();
+            let spare = &mut self.spare;
+            let events =
+                self.stash.entry(epoch.max(self.next)).or_insert_with(|| std::mem::take(spare));
             while let Some((item, _, diff)) = data.next_if(|(_, time, _)| *time == epoch) {
                 events.push((item, diff));
             }
@@ -210,6 +220,7 @@ impl<B: SessionBackend> Host<B> {
             }
             let mut events = self.stash.remove(&epoch.0).unwrap_or_default();
             self.sessionizer.process(epoch, &mut events, &mut self.out);
+            self.spare = events;
             emit(&self.capabilities, epoch.0, &mut self.out);
             self.next += 1;
             for capability in &mut self.capabilities {

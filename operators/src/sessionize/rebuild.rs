@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::backend::{EpochCounts, IdSet, Known, LogChange};
 use super::state::within_gap;
-use crate::facts::{Assigned, Facts, IdentityText};
+use crate::facts::{Assigned, Facts};
 use crate::session::Session;
 use crate::summary::Summary;
 
@@ -120,19 +120,19 @@ pub(super) fn counted(requests: &[Assigned]) -> Vec<&Assigned> {
 pub(super) fn sessions(
     counted: &[&Assigned],
     counts: &mut EpochCounts,
-    mut new: impl FnMut(&Assigned, IdentityText<'_>, u32) -> Session,
+    mut new: impl FnMut(&Assigned, u32) -> Session,
     mut seen: impl FnMut(&Assigned, &Facts<'_>, &mut Summary),
 ) -> Vec<Session> {
     let gap_ms = counted.iter().map(|request| request.gap_ms).max().unwrap_or_default();
     let mut sessions: Vec<Session> = Vec::new();
     for request in counted {
-        let Ok((identity, facts)) = request.head() else {
+        let Ok(facts) = request.facts() else {
             counts.malformed += 1;
             continue;
         };
         let continues = |last: &Session| within_gap(last.end, request.ts, gap_ms);
         if !sessions.last().is_some_and(continues) {
-            sessions.push(new(request, identity, gap_ms));
+            sessions.push(new(request, gap_ms));
         }
         let session = sessions.last_mut().expect("just pushed, if there was none");
         session.end = request.ts;

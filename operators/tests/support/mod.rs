@@ -3,6 +3,8 @@
 //! A request is written `who@seconds`, then optionally `#id` (explicit), `~status`, `/gap` (seconds,
 //! `/-` for none), `!body` (another stored request). `-` before it takes it back.
 
+#![allow(dead_code, clippy::unwrap_used, reason = "not every test uses all of it")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
