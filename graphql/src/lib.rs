@@ -6,8 +6,14 @@
 
 pub mod document;
 pub mod error;
+pub mod execute;
+pub mod http;
 pub mod options;
 pub mod schema;
+pub mod server;
+pub mod sse;
+pub mod ws;
 
 pub use options::ServerOptions;
 pub use schema::sdl;
+pub use server::{router, serve};

@@ -10,6 +10,8 @@ pub struct ServerOptions {
     pub body_bytes_max: usize,
     /// Bytes of a pushed body, after decompression too.
     pub push_bytes_max: usize,
+    /// Pushed bodies in memory at one time; others wait in their sockets.
+    pub pushes_max: usize,
     /// How one GraphQL operation is bounded.
     pub operation: OperationLimits,
     /// How one WebSocket is bounded.
@@ -67,6 +69,7 @@ impl Default for ServerOptions {
         Self {
             body_bytes_max: 256 << 10,
             push_bytes_max: 16 << 20,
+            pushes_max: 8,
             operation: OperationLimits::default(),
             socket: SocketLimits::default(),
             allowed_origins: Vec::new(),

@@ -1,0 +1,206 @@
+//! From the parameters of an operation to its answer, the same for every transport.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Request, Response, ServerError, Variables};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+use serde_json::Value;
+use spoor_dataflow::service::Services;
+use tokio::sync::Semaphore;
+
+use crate::document::{self, Document};
+use crate::error::{Code, coded, finish, is_request_error};
+use crate::options::ServerOptions;
+use crate::schema::operation::Operation;
+use crate::schema::{self, Schema};
+
+/// Executes operations against the services.
+pub struct Engine {
+    schema: Schema,
+    services: Services,
+    options: ServerOptions,
+    reads: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+    pushes: Semaphore,
+    ids: RequestIds,
+}
+
+/// What a client asks for, checked for its types only.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    /// Query text.
+    pub query: String,
+    /// Which operation of it.
+    pub operation_name: Option<String>,
+    /// Values of its variables.
+    pub variables: Variables,
+}
+
+/// An operation that may be executed.
+pub struct Prepared {
+    request: Request,
+    /// Query, mutation or subscription.
+    pub kind: OperationType,
+}
+
+impl Params {
+    /// Reads the parameters of a request body, or of a `subscribe` message.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn from_json(value: Value) -> Result<Self, String> {
+        let Value::Object(mut fields) = value else {
+            return Err("the request is a JSON object with a `query`".into());
+        };
+        let query = match fields.remove("query") {
+            Some(Value::String(query)) => query,
+            Some(_) => return Err("`query` is a string".into()),
+            None => return Err("`query` is missing".into()),
+        };
+        let operation_name = match fields.remove("operationName") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name),
+            Some(_) => return Err("`operationName` is a string or null".into()),
+        };
+        let variables = match fields.remove("variables") {
+            None | Some(Value::Null) => Variables::default(),
+            Some(variables @ Value::Object(_)) => Variables::from_json(variables),
+            Some(_) => return Err("`variables` is an object or null".into()),
+        };
+        match fields.remove("extensions") {
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => return Err("`extensions` is an object or null".into()),
+        }
+        Ok(Self { query, operation_name, variables })
+    }
+}
+
+impl Engine {
+    /// An engine over the services.
+    #[must_use]
+    pub fn new(services: Services, options: ServerOptions) -> Self {
+        Self {
+            schema: schema::build(&options),
+            services,
+            reads: Arc::new(Semaphore::new(options.operation.reads_max)),
+            sockets: Arc::new(Semaphore::new(options.socket.sockets_max)),
+            pushes: Semaphore::new(options.pushes_max),
+            ids: RequestIds::new(),
+            options,
+        }
+    }
+
+    /// What the server allows.
+    #[must_use]
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// The services.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// One permit for each open socket or event stream.
+    #[must_use]
+    pub fn sockets(&self) -> &Arc<Semaphore> {
+        &self.sockets
+    }
+
+    /// One permit for each push whose body is in memory.
+    #[must_use]
+    pub fn pushes(&self) -> &Semaphore {
+        &self.pushes
+    }
+
+    /// An id for a request, under which it is logged.
+    #[must_use]
+    pub fn request_id(&self) -> String {
+        self.ids.next()
+    }
+
+    /// Parses and bounds an operation.
+    ///
+    /// # Errors
+    /// The response that refuses it.
+    pub fn prepare(&self, params: Params) -> Result<Prepared, Box<Response>> {
+        let Params { query, operation_name, variables } = params;
+        let limits = &self.options.operation;
+        let document = document::prepare(&query, operation_name.as_deref(), &variables, limits);
+        let Document { parsed, kind } = document.map_err(refuse)?;
+        let operation = Operation::new(self.services.clone(), self.reads.clone());
+        let mut request = Request::new(query).variables(variables).data(operation);
+        request.operation_name = operation_name;
+        request.set_parsed_query(parsed);
+        Ok(Prepared { request, kind })
+    }
+
+    /// Executes a query or mutation.
+    pub async fn execute(&self, prepared: Prepared, request_id: &str) -> Response {
+        let timeout = self.options.operation.timeout;
+        let done = tokio::time::timeout(timeout, self.schema.execute(prepared.request)).await;
+        let mut response = done.unwrap_or_else(|_| {
+            let text = format!("the operation took longer than {} s", timeout.as_secs());
+            Response::from_errors(vec![coded(Code::Timeout, text)])
+        });
+        finish(&mut response, request_id);
+        response
+    }
+
+    /// Executes a subscription. The stream does nothing while nobody asks it for the next event.
+    #[must_use]
+    pub fn subscribe(
+        &self,
+        prepared: Prepared,
+        request_id: String,
+    ) -> BoxStream<'static, Response> {
+        let stream = self.schema.execute_stream(prepared.request);
+        let finished = stream.map(move |mut response| {
+            finish(&mut response, &request_id);
+            response
+        });
+        finished.boxed()
+    }
+}
+
+fn refuse(error: ServerError) -> Box<Response> {
+    Box::new(Response::from_errors(vec![error]))
+}
+
+/// The JSON of a response: errors first, and no `data` when it was never executed.
+#[must_use]
+pub fn to_json(response: &Response) -> String {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        errors: &'a [ServerError],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a async_graphql::Value>,
+    }
+    let data = (!is_request_error(response)).then_some(&response.data);
+    let body = Body { errors: &response.errors, data };
+    serde_json::to_string(&body).expect("a response has text keys only")
+}
+
+/// Ids that are unique in a process and unlikely to repeat in another.
+struct RequestIds {
+    process: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        let process = RandomState::new().hash_one(std::process::id()) as u32;
+        Self { process, next: AtomicU64::new(1) }
+    }
+
+    fn next(&self) -> String {
+        format!("{:08x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,152 @@
+//! GraphQL over HTTP: POST and GET on one path, which also takes WebSockets and event streams.
+//!
+//! Refusals of the transport itself (method, media types, sizes) are JSON with the same shape as a
+//! GraphQL error, so that a client has one way to read them. Mutations never run over GET.
+
+pub mod address;
+pub mod body;
+pub mod negotiate;
+pub mod origin;
+pub mod pages;
+pub mod push;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Response as Answer, Value};
+use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::error::{Code, coded, is_request_error};
+use crate::execute::{Engine, Params, Prepared, to_json};
+use crate::{sse, ws};
+use body::BodyError;
+use negotiate::{Media, Outcome, is_json};
+
+/// Time a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A refusal of the transport.
+fn refuse(status: StatusCode, code: Code, message: &str) -> Response {
+    let answer = Answer::from_errors(vec![coded(code, message)]);
+    write(Media::Json, status, &answer)
+}
+
+fn write(media: Media, status: StatusCode, answer: &Answer) -> Response {
+    let headers = [(CONTENT_TYPE, media.content_type())];
+    (status, headers, to_json(answer)).into_response()
+}
+
+/// `POST /graphql`.
+pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Body) -> Response {
+    let Some(media) = Media::negotiate(&headers) else { return not_acceptable() };
+    let json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_json);
+    if !json {
+        let text = "the content type must be application/json in UTF-8";
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text);
+    }
+    let most = engine.options().body_bytes_max;
+    let body = match body::read(&headers, body, most, BODY_TIMEOUT).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => {
+            let text = format!("the body is larger than {most} bytes");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, &text);
+        }
+        Err(BodyError::Incomplete) => {
+            let text = "the body did not arrive";
+            return refuse(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text);
+        }
+    };
+    let params = serde_json::from_slice(&body)
+        .map_err(|error| format!("the body is no JSON: {error}"))
+        .and_then(Params::from_json);
+    match params {
+        Ok(params) => answer(engine, media, params, false).await,
+        Err(text) => refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &text),
+    }
+}
+
+/// `GET /graphql`: a WebSocket, or a query in the address.
+pub async fn get(
+    State(engine): State<Arc<Engine>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if let Ok(upgrade) = upgrade {
+        return ws::upgrade(engine, upgrade);
+    }
+    let query = query.unwrap_or_default();
+    if query.is_empty() && pages::wants_html(&headers) {
+        return Redirect::to("/graphiql").into_response();
+    }
+    let Some(media) = Media::negotiate(&headers) else { return not_acceptable() };
+    match address::params(&query) {
+        Ok(params) => answer(engine, media, params, true).await,
+        Err(text) => refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &text),
+    }
+}
+
+/// Any other method of `/graphql`.
+pub async fn other_method() -> Response {
+    let text = "GraphQL is served over GET and POST";
+    let refused = refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, text);
+    ([(ALLOW, "GET, POST")], refused).into_response()
+}
+
+fn not_acceptable() -> Response {
+    let text = "served are application/graphql-response+json, application/json, text/event-stream";
+    refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, text)
+}
+
+async fn answer(engine: Arc<Engine>, media: Media, params: Params, read_only: bool) -> Response {
+    let prepared = match engine.prepare(params) {
+        Ok(prepared) => prepared,
+        Err(refused) if media == Media::EventStream => return sse::refused(*refused),
+        Err(refused) => return write(media, media.status(Outcome::Refused), &refused),
+    };
+    if read_only && prepared.kind == OperationType::Mutation {
+        let text = "a mutation runs over POST only";
+        let refused = refuse(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, text);
+        return ([(ALLOW, "POST")], refused).into_response();
+    }
+    match media {
+        Media::EventStream => sse::answer(&engine, prepared),
+        Media::Json | Media::Graphql if prepared.kind == OperationType::Subscription => {
+            let text = "a subscription needs a WebSocket, or `Accept: text/event-stream`";
+            let refused = Answer::from_errors(vec![coded(Code::BadRequest, text)]);
+            write(media, media.status(Outcome::Refused), &refused)
+        }
+        Media::Json | Media::Graphql => execute(&engine, media, prepared).await,
+    }
+}
+
+async fn execute(engine: &Engine, media: Media, prepared: Prepared) -> Response {
+    let answer = engine.execute(prepared, &engine.request_id()).await;
+    let outcome = outcome(&answer);
+    let written = write(media, media.status(outcome), &answer);
+    if outcome == Outcome::TimedOut {
+        return ([(RETRY_AFTER, "1")], written).into_response();
+    }
+    written
+}
+
+fn outcome(answer: &Answer) -> Outcome {
+    let timed_out = |error: &async_graphql::ServerError| {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        code == Some(&Value::from(Code::Timeout.as_str()))
+    };
+    if !is_request_error(answer) {
+        Outcome::Executed
+    } else if answer.errors.iter().any(timed_out) {
+        Outcome::TimedOut
+    } else {
+        Outcome::Refused
+    }
+}

@@ -1,0 +1,258 @@
+//! GraphQL over WebSockets: one task reads, one writes, one runs each operation.
+//!
+//! The reader never waits for the writer, so pings, `complete` and close are heard however slow
+//! the client is to read. The writer takes one message of an operation at a time; an operation
+//! holds at most the one event it waits to hand over, and what happens meanwhile is merged in the
+//! change feed. Nothing here grows with the slowness of a client, and a client that does not take
+//! a message in time is dropped.
+
+pub mod protocol;
+mod writer;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Response as Answer, ServerError};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::error::{Code, coded, is_request_error};
+use crate::execute::{Engine, Params, to_json};
+use protocol::{Action, Close, Connection, SUBPROTOCOL, server};
+use writer::{Control, Outgoing, Writer};
+
+/// Answers to the client's pings and the like that wait to be written; a client that asks for more
+/// without reading is dropped.
+const CONTROL_QUEUE: usize = 32;
+
+/// Operations that run, by the client's id: their serial number tells a reused id from an old one.
+type Running = Arc<Mutex<HashMap<String, (u64, AbortHandle)>>>;
+
+/// Takes a connection over.
+pub fn upgrade(engine: Arc<Engine>, upgrade: WebSocketUpgrade) -> Response {
+    let limits = &engine.options().socket;
+    // Twice our own limit, so that the close frame can say what was wrong.
+    let message_max = limits.message_bytes_max * 2;
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(message_max)
+        .max_frame_size(message_max)
+        .write_buffer_size(0)
+        .max_write_buffer_size(limits.answer_bytes_max * 2)
+        .on_upgrade(move |socket| serve(engine, socket))
+}
+
+async fn serve(engine: Arc<Engine>, socket: WebSocket) {
+    let known = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL);
+    let permit = engine.sockets().clone().try_acquire_owned();
+    let (sink, input) = socket.split();
+    let (control, controls) = mpsc::channel(CONTROL_QUEUE);
+    let (data, datas) = mpsc::channel(1);
+    let running = Running::default();
+    let limits = &engine.options().socket;
+    let writer = Writer::new(sink, running.clone(), limits.write_timeout);
+    let mut writing = tokio::spawn(writer.run(controls, datas));
+    let mut reader = Reader {
+        engine: &engine,
+        connection: Connection::default(),
+        running: running.clone(),
+        serial: 0,
+        control,
+        data,
+    };
+    let closing = match (known, &permit) {
+        (false, _) => Some(Close::SubprotocolNotAcceptable),
+        (_, Err(_)) => Some(Close::TryAgainLater),
+        _ => tokio::select! {
+            close = reader.run(input) => close,
+            _ = &mut writing => None,
+        },
+    };
+    for (_, (_, operation)) in running.lock().drain() {
+        operation.abort();
+    }
+    if let Some(close) = closing
+        && reader.control.try_send(Control::Close(close)).is_ok()
+    {
+        let _ = timeout(limits.write_timeout, &mut writing).await;
+    }
+    writing.abort();
+}
+
+struct Reader<'e> {
+    engine: &'e Arc<Engine>,
+    connection: Connection,
+    running: Running,
+    serial: u64,
+    control: mpsc::Sender<Control>,
+    data: mpsc::Sender<Outgoing>,
+}
+
+impl Reader<'_> {
+    /// Reads until the client is gone, or is to be closed.
+    async fn run(&mut self, mut input: SplitStream<WebSocket>) -> Option<Close> {
+        let limits = &self.engine.options().socket;
+        let start = Instant::now();
+        let init_deadline = tokio::time::sleep_until(start + limits.init_timeout);
+        tokio::pin!(init_deadline);
+        let mut pings = interval_at(start + limits.ping_interval, limits.ping_interval);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = start;
+        loop {
+            tokio::select! {
+                message = input.next() => {
+                    let Some(Ok(message)) = message else { return None };
+                    heard = Instant::now();
+                    match self.take(message) {
+                        Ok(ControlFlow::Continue(())) => {}
+                        Ok(ControlFlow::Break(())) => return None,
+                        Err(close) => return Some(close),
+                    }
+                }
+                () = &mut init_deadline, if !self.connection.is_acknowledged() => {
+                    return Some(Close::InitialisationTimeout);
+                }
+                now = pings.tick() => {
+                    if now.duration_since(heard) > limits.ping_interval * 2 {
+                        return None;
+                    }
+                    // A full queue holds what a client does not read; the ping can wait.
+                    let _ = self.control.try_send(Control::Text(server::PING.into()));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<ControlFlow<()>, Close> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(Close::BadRequest("not text".into())),
+            Message::Ping(_) | Message::Pong(_) => return Ok(ControlFlow::Continue(())),
+            Message::Close(_) => return Ok(ControlFlow::Break(())),
+        };
+        if text.len() > self.engine.options().socket.message_bytes_max {
+            return Err(Close::TooBig);
+        }
+        let message = protocol::parse(&text)?;
+        let running = |id: &str| self.running.lock().contains_key(id);
+        let reply = match self.connection.take(message, running)? {
+            Action::Nothing => return Ok(ControlFlow::Continue(())),
+            Action::Acknowledge => server::ACK.into(),
+            Action::Pong(payload) => server::pong(payload),
+            Action::Start { id, params } => match self.start(id, *params) {
+                Some(refusal) => refusal,
+                None => return Ok(ControlFlow::Continue(())),
+            },
+            Action::Stop { id } => {
+                if let Some((_, operation)) = self.running.lock().remove(&id) {
+                    operation.abort();
+                }
+                return Ok(ControlFlow::Continue(()));
+            }
+        };
+        match self.control.try_send(Control::Text(reply)) {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(_) => Ok(ControlFlow::Break(())),
+        }
+    }
+
+    /// Starts an operation; answers a refusal to send.
+    fn start(&mut self, id: String, params: Params) -> Option<String> {
+        let most = self.engine.options().socket.operations_max;
+        if self.running.lock().len() >= most {
+            let text = format!("a socket runs at most {most} operations at one time");
+            return Some(server::error(&id, &errors(&[coded(Code::ResourceExhausted, text)])));
+        }
+        self.serial += 1;
+        let operation = Execution {
+            id: id.clone(),
+            serial: self.serial,
+            data: self.data.clone(),
+            answer_max: self.engine.options().socket.answer_bytes_max,
+        };
+        // The entry is there before the operation can end.
+        let mut running = self.running.lock();
+        let task = tokio::spawn(operation.run(self.engine.clone(), params));
+        running.insert(id, (self.serial, task.abort_handle()));
+        None
+    }
+}
+
+/// One operation of a socket.
+struct Execution {
+    id: String,
+    serial: u64,
+    data: mpsc::Sender<Outgoing>,
+    answer_max: usize,
+}
+
+impl Execution {
+    async fn run(self, engine: Arc<Engine>, params: Params) {
+        let prepared = match engine.prepare(params) {
+            Ok(prepared) => prepared,
+            Err(refused) => return self.refuse(&refused.errors).await,
+        };
+        let request_id = engine.request_id();
+        if prepared.kind != OperationType::Subscription {
+            let answer = engine.execute(prepared, &request_id).await;
+            if self.tell(&answer).await.is_continue() {
+                self.complete().await;
+            }
+            return;
+        }
+        let mut answers = engine.subscribe(prepared, request_id);
+        loop {
+            // The socket must have taken the last event before the next one is asked for.
+            let Ok(turn) = self.data.reserve().await else { return };
+            drop(turn);
+            let Some(answer) = answers.next().await else { break };
+            if self.tell(&answer).await.is_break() {
+                return;
+            }
+        }
+        self.complete().await;
+    }
+
+    /// Hands a result over; a request error ends the operation.
+    async fn tell(&self, answer: &Answer) -> ControlFlow<()> {
+        if is_request_error(answer) {
+            self.refuse(&answer.errors).await;
+            return ControlFlow::Break(());
+        }
+        let text = server::next(&self.id, &to_json(answer));
+        if text.len() > self.answer_max {
+            let text = format!("the answer is larger than {} bytes", self.answer_max);
+            self.refuse(&[coded(Code::ResourceExhausted, text)]).await;
+            return ControlFlow::Break(());
+        }
+        self.send(text, false).await
+    }
+
+    async fn refuse(&self, all: &[ServerError]) {
+        let _ = self.send(server::error(&self.id, &errors(all)), true).await;
+    }
+
+    async fn complete(&self) {
+        let _ = self.send(server::complete(&self.id), true).await;
+    }
+
+    async fn send(&self, text: String, last: bool) -> ControlFlow<()> {
+        let outgoing = Outgoing { id: self.id.clone(), serial: self.serial, text, last };
+        match self.data.send(outgoing).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+fn errors(all: &[ServerError]) -> String {
+    serde_json::to_string(all).expect("an error has text keys only")
+}
