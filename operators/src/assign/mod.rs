@@ -10,6 +10,7 @@ pub(crate) mod compile;
 mod key;
 mod keys;
 mod marker;
+pub mod operator;
 mod read;
 mod redact;
 

@@ -1,0 +1,223 @@
+//! `assign` in a dataflow: the incremental join of requests and rules.
+//!
+//! Requests are arranged by a hash, the rules are laid beside every part of them. A new request
+//! meets the rules in force, a changed rule set meets every request there is, and what comes out
+//! is consolidated, so that only requests a change touches are retracted and asserted anew. For
+//! use without a store: the requests, as they came, are the state, in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use differential_dataflow::VecCollection;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Applications, CompiledRules, Scratch, SecretKey};
+use crate::facts::Assigned;
+use crate::inventory::Descriptions;
+use crate::request::Request;
+use crate::rules::RuleSet;
+
+/// Parts the requests are arranged in; every worker has some.
+const PARTS: u64 = 64;
+
+/// What rules are compiled with, besides themselves.
+#[derive(Clone, Debug)]
+pub struct AssignOptions {
+    /// Key of the hashes of secret values.
+    pub key: SecretKey,
+    /// Which application a request belongs to.
+    pub apps: Applications,
+    /// What the applications' interfaces are said to be.
+    pub descriptions: Descriptions,
+}
+
+/// Assigns requests to identities.
+pub trait Assign<'scope> {
+    /// The requests with their identities and facts, under the rules in force.
+    ///
+    /// The collection holds requests in their encoded form, as they came; `rules` holds one rule
+    /// set at any time. Bytes that do not decode, and rules that do not compile (check them
+    /// before), assign nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use differential_dataflow::input::Input;
+    /// use spoor_operators::assign::operator::{Assign, AssignOptions};
+    /// use spoor_operators::assign::SecretKey;
+    /// use spoor_operators::request::Request;
+    /// use spoor_operators::rules::RuleSet;
+    ///
+    /// timely::example(|scope| {
+    ///     let request = Request {
+    ///         method: "GET".into(),
+    ///         path: "/orders/7".into(),
+    ///         ip: "192.0.2.1".into(),
+    ///         ..Request::default()
+    ///     };
+    ///     let mut bytes = Vec::new();
+    ///     request.encode(&mut bytes);
+    ///     let requests = scope.new_collection_from(vec![bytes.into()]).1;
+    ///     let rules = scope.new_collection_from(vec![Arc::new(RuleSet::default())]).1;
+    ///     let options = AssignOptions {
+    ///         key: SecretKey([7; 32]),
+    ///         apps: Default::default(),
+    ///         descriptions: Default::default(),
+    ///     };
+    ///     requests.assign(rules, options).inspect(|(assigned, _, _)| {
+    ///         let (identity, _) = assigned.head().expect("made by assign");
+    ///         assert_eq!((identity.namespace, identity.value), ("client-ip", "192.0.2.1"));
+    ///     });
+    /// });
+    /// ```
+    fn assign(
+        self,
+        rules: VecCollection<'scope, u64, Arc<RuleSet>, isize>,
+        options: AssignOptions,
+    ) -> VecCollection<'scope, u64, Assigned, isize>;
+}
+
+impl<'scope> Assign<'scope> for VecCollection<'scope, u64, Bytes, isize> {
+    fn assign(
+        self,
+        rules: VecCollection<'scope, u64, Arc<RuleSet>, isize>,
+        options: AssignOptions,
+    ) -> VecCollection<'scope, u64, Assigned, isize> {
+        let requests = self.map(|bytes| (xxh3_64(&bytes) % PARTS, bytes)).arrange_by_key();
+        let rules = rules.flat_map(|rules| (0..PARTS).map(move |part| (part, rules.clone())));
+        let mut assigner = Assigner { options, compiled: Vec::new(), scratch: Scratch::default() };
+        requests
+            .join_core(rules.arrange_by_key(), move |_, bytes, rules| assigner.assign(bytes, rules))
+            .consolidate()
+    }
+}
+
+/// Most rule sets kept compiled: the one that goes, and the one that comes, and copies of them.
+const COMPILED_MAX: usize = 8;
+
+struct Assigner {
+    options: AssignOptions,
+    compiled: Vec<(Arc<RuleSet>, Option<CompiledRules>)>,
+    scratch: Scratch,
+}
+
+impl Assigner {
+    fn assign(&mut self, bytes: &Bytes, rules: &Arc<RuleSet>) -> Option<Assigned> {
+        let known = self.compiled.iter().position(|(known, _)| Arc::ptr_eq(known, rules));
+        let number = known.unwrap_or_else(|| self.compile(rules));
+        let compiled = self.compiled[number].1.as_ref()?;
+        let mut request = Request::decode(bytes).ok()?;
+        let mut arena = Vec::with_capacity(bytes.len() + 256);
+        let assignment = compiled.assign(&mut request, true, &mut self.scratch, &mut arena);
+        Some(assignment.into_assigned(arena.into()))
+    }
+
+    fn compile(&mut self, rules: &Arc<RuleSet>) -> usize {
+        if self.compiled.len() == COMPILED_MAX {
+            self.compiled.remove(0);
+        }
+        let AssignOptions { key, apps, descriptions } = &self.options;
+        let compiled = CompiledRules::new(rules, key, apps, descriptions).ok();
+        self.compiled.push((rules.clone(), compiled));
+        self.compiled.len() - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use differential_dataflow::input::Input;
+
+    use super::*;
+    use crate::request::Message;
+
+    fn encoded(id: &str, header: Option<&str>) -> Bytes {
+        let headers = header.map(|value| ("x-user".into(), value.to_owned().into()));
+        let request = Request {
+            id: id.to_owned().into(),
+            method: "GET".into(),
+            path: "/".into(),
+            ip: "192.0.2.1".into(),
+            request: Message { headers: headers.into_iter().collect(), ..Message::default() },
+            ..Request::default()
+        };
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        bytes.into()
+    }
+
+    /// Every difference: epoch, id, identity's value and sign, in order.
+    fn run(workers: usize) -> Vec<(u64, String, String, isize)> {
+        let (sender, receiver) = mpsc::channel();
+        let config = timely::Config::process(workers);
+        let guards = timely::execute(config, move |worker| {
+            let sender = sender.clone();
+            let (mut requests, mut rules, probe) = worker.dataflow::<u64, _, _>(|scope| {
+                let (requests, stream) = scope.new_collection::<Bytes, isize>();
+                let (rules, rule_sets) = scope.new_collection::<Arc<RuleSet>, isize>();
+                let options = AssignOptions {
+                    key: SecretKey([7; 32]),
+                    apps: Applications::default(),
+                    descriptions: Descriptions::default(),
+                };
+                let assigned = stream.assign(rule_sets, options);
+                let seen = assigned.inspect(move |(assigned, epoch, diff)| {
+                    let id = Request::decode(assigned.stored()).unwrap().id.into_owned();
+                    let value = assigned.head().unwrap().0.value.to_owned();
+                    sender.send((*epoch, id, value, *diff)).unwrap();
+                });
+                (requests, rules, seen.probe().0)
+            });
+            let old = Arc::new(RuleSet::default());
+            let key = r#"{"name":"user","point":"$request.header.x-user"}"#;
+            let mut new = RuleSet { version: 2, ..RuleSet::default() };
+            new.grouping.push(serde_json::from_str(key).unwrap());
+            if worker.index() == 0 {
+                requests.insert(encoded("touched", Some("ann")));
+                requests.insert(encoded("untouched", None));
+                requests.insert(Bytes::from_static(b"not a request"));
+                rules.insert(old.clone());
+                requests.advance_to(1);
+                rules.advance_to(1);
+                rules.remove(old);
+                rules.insert(Arc::new(new));
+                requests.advance_to(2);
+                rules.advance_to(2);
+                requests.insert(encoded("later", Some("bob")));
+            }
+            drop((requests, rules));
+            while !probe.done() {
+                worker.step();
+            }
+        });
+        for result in guards.unwrap().join() {
+            result.unwrap();
+        }
+        let mut all: Vec<_> = receiver.iter().collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_changed_rule_moves_exactly_the_requests_it_touches() {
+        let client = "192.0.2.1";
+        let expected = [
+            (0, "touched", client, 1),
+            (0, "untouched", client, 1),
+            (1, "touched", client, -1),
+            (1, "touched", "ann", 1),
+            (2, "later", "bob", 1),
+        ];
+        for workers in [1, 2] {
+            let found = run(workers);
+            let found: Vec<_> = found
+                .iter()
+                .map(|(epoch, id, value, diff)| (*epoch, id.as_str(), value.as_str(), *diff))
+                .collect();
+            assert_eq!(found, expected, "{workers} workers");
+        }
+    }
+}
