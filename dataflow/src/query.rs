@@ -339,6 +339,20 @@ pub struct SourceCounts {
     pub duplicate: u64,
 }
 
+impl SourceCounts {
+    /// Adds other counts to these.
+    pub fn add(&mut self, more: &Self) {
+        self.read += more.read;
+        self.accepted += more.accepted;
+        self.bad += more.bad;
+        self.excluded += more.excluded;
+        self.unkeyed += more.unkeyed;
+        self.expired += more.expired;
+        self.future += more.future;
+        self.duplicate += more.duplicate;
+    }
+}
+
 /// State of the whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {

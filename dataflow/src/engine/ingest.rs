@@ -1,0 +1,198 @@
+//! The first operator: takes chunks of the epoch it is in, decodes, applies scope and rules.
+//!
+//! Decoding, scope and assignment are one pass over a chunk, because a decoded request borrows the
+//! chunk: what leaves here is one arena of bytes for each chunk and a small fixed item for each
+//! request. One chunk is done for each activation, so that a worker never keeps its other
+//! operators waiting. The operator holds the capability of the epoch it is in, and of no earlier.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use differential_dataflow::{AsCollection, VecCollection};
+use spoor_operators::assign::{Assignment, Outcome, Scratch};
+use spoor_operators::facts::Assigned;
+use spoor_operators::request::Request;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Scope;
+use timely::dataflow::operators::generic::operator::source;
+
+use crate::decode::Decoder;
+use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX, RAW_BYTES_MAX};
+use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
+use crate::query::DeadLetter;
+use crate::service::PushError;
+use crate::source::SourceId;
+
+type Update = (Assigned, u64, isize);
+
+/// Requests of the planned epochs with their identities.
+pub fn ingest<'s>(
+    scope: Scope<'s, u64>,
+    plan: Arc<Plan>,
+    first: u64,
+) -> VecCollection<'s, u64, Assigned, isize> {
+    source::<_, CapacityContainerBuilder<Vec<Update>>, _, _>(
+        scope,
+        "Ingest",
+        move |mut capability, info| {
+            plan.on_wake(scope.worker().sync_activator_for(info.address.to_vec()));
+            let activator = scope.activator_for(info.address);
+            capability.downgrade(&first);
+            let mut capability = Some(capability);
+            let mut current: Option<Arc<EpochPlan>> = None;
+            let mut chunks = ChunkReader::default();
+            move |output| {
+                let Some(held) = &mut capability else { return };
+                let epoch = *held.time();
+                if plan.has_failed() || plan.is_past_end(epoch) {
+                    capability = None;
+                    return;
+                }
+                current = current.take().or_else(|| plan.get(epoch));
+                let Some(here) = &current else { return };
+                if let Some(task) = here.take() {
+                    let requests = chunks.read(here, &task);
+                    let updates = requests.into_iter().map(|request| (request, epoch, 1));
+                    output.session(&*held).give_iterator(updates);
+                    activator.activate();
+                } else if here.is_exhausted() {
+                    current = None;
+                    held.downgrade(&(epoch + 1));
+                    activator.activate();
+                }
+            }
+        },
+    )
+    .as_collection()
+}
+
+/// Reads chunks; keeps a decoder for each source, and the buffers between chunks.
+#[derive(Default)]
+struct ChunkReader {
+    decoders: HashMap<SourceId, Decoder>,
+    scratch: Scratch,
+}
+
+impl ChunkReader {
+    /// The requests of a chunk; what else is found goes to the epoch's findings.
+    fn read(&mut self, plan: &EpochPlan, task: &Task) -> Vec<Assigned> {
+        let chunk = &task.chunk;
+        let decoder = self.decoders.entry(chunk.source).or_insert_with(|| {
+            Decoder::new((*chunk.format).clone(), Arc::clone(&chunk.source_name))
+        });
+        let mut reading = Reading::new(plan, task);
+        let scratch = &mut self.scratch;
+        decoder.decode(chunk, &mut |record, raw| match record {
+            Ok(mut request) => reading.request(&mut request, raw, scratch),
+            Err(bad) => {
+                reading.outcomes.counts.bad += 1;
+                reading.refuse(bad.code.as_str(), bad.reason, bad.offset, bad.line, raw);
+            }
+        });
+        reading.finish()
+    }
+}
+
+/// What one chunk comes to, while it is read.
+struct Reading<'a> {
+    plan: &'a EpochPlan,
+    task: &'a Task,
+    assignments: Vec<(Assignment, usize)>,
+    arena: Vec<u8>,
+    outcomes: Outcomes,
+    letters: Vec<DeadLetter>,
+    line: u64,
+}
+
+impl<'a> Reading<'a> {
+    fn new(plan: &'a EpochPlan, task: &'a Task) -> Self {
+        Self {
+            plan,
+            task,
+            assignments: Vec::new(),
+            arena: Vec::with_capacity(task.chunk.bytes.len()),
+            outcomes: Outcomes::default(),
+            letters: Vec::new(),
+            line: 0,
+        }
+    }
+
+    fn request(&mut self, request: &mut Request<'_>, raw: &[u8], scratch: &mut Scratch) {
+        self.line += 1;
+        let plan = self.plan;
+        let counts = &mut self.outcomes.counts;
+        if plan.latest.is_some_and(|latest| request.ts > latest) {
+            counts.future += 1;
+            return self.refuse_time("future", "its time is ahead of the wall clock", raw);
+        }
+        if plan.first_day.is_some_and(|first| plan.rules.zone().day_of(request.ts) < first) {
+            counts.expired += 1;
+            return self.refuse_time("expired", "retention has dropped its day", raw);
+        }
+        let from = self.arena.len();
+        let assignment = plan.rules.assign(request, true, scratch, &mut self.arena);
+        match assignment.outcome {
+            Outcome::Session => counts.accepted += 1,
+            Outcome::Excluded => counts.excluded += 1,
+            Outcome::Unkeyed => counts.unkeyed += 1,
+        }
+        self.outcomes.latest = self.outcomes.latest.max(Some(assignment.ts));
+        self.assignments.push((assignment, from));
+    }
+
+    fn refuse_time(&mut self, code: &'static str, reason: &str, raw: &[u8]) {
+        let offset = self.task.chunk.offset_of(raw);
+        self.refuse(code, reason.into(), offset, self.line, raw);
+    }
+
+    fn refuse(&mut self, code: &'static str, reason: String, offset: u64, line: u64, raw: &[u8]) {
+        let errors = &mut self.outcomes.errors;
+        if self.task.origin.is_push() && errors.len() < PUSH_ERRORS_MAX {
+            errors.push(PushError { line, code: code.into(), reason: reason.clone() });
+        }
+        if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {
+            self.letters.push(DeadLetter {
+                sequence: 0,
+                source: self.task.chunk.source_name.to_string(),
+                offset,
+                code,
+                reason,
+                raw: raw[..raw.len().min(RAW_BYTES_MAX)].to_vec(),
+                epoch: self.plan.epoch,
+            });
+        }
+    }
+
+    /// Freezes the arena and hands each request its slice of it.
+    fn finish(self) -> Vec<Assigned> {
+        let Self { plan, task, assignments, arena, mut outcomes, letters, .. } = self;
+        let counts = &mut outcomes.counts;
+        counts.read = counts.accepted
+            + counts.excluded
+            + counts.unkeyed
+            + counts.bad
+            + counts.future
+            + counts.expired;
+        {
+            let mut findings = plan.findings.lock();
+            findings.outcomes.entry(task.origin).or_default().add(outcomes);
+            findings.dead_letters.extend(letters);
+        }
+        let arena = Bytes::from(arena);
+        let mut end = arena.len();
+        let mut requests: Vec<_> = assignments
+            .into_iter()
+            .rev()
+            .map(|(assignment, from)| {
+                let payload = arena.slice(from..end);
+                end = from;
+                let mut request = assignment.into_assigned(payload);
+                request.origin = task.origin.0;
+                request
+            })
+            .collect();
+        requests.reverse();
+        requests
+    }
+}
