@@ -5,7 +5,6 @@
 //! request. One chunk is done for each activation, so that a worker never keeps its other
 //! operators waiting. The operator holds the capability of the epoch it is in, and of no earlier.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,16 +12,18 @@ use differential_dataflow::{AsCollection, VecCollection};
 use spoor_operators::assign::{Assignment, Outcome, Scratch};
 use spoor_operators::facts::Assigned;
 use spoor_operators::request::Request;
+use spoor_operators::time::EventTime;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
 use crate::decode::Decoder;
-use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX, RAW_BYTES_MAX};
+use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
+use crate::engine::clock::wall_clock;
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
 use crate::query::DeadLetter;
 use crate::service::PushError;
-use crate::source::SourceId;
+use crate::source::RAW_BYTES_MAX;
 
 type Update = (Assigned, u64, isize);
 
@@ -67,23 +68,19 @@ pub fn ingest<'s>(
     .as_collection()
 }
 
-/// Reads chunks; keeps a decoder for each source, and the buffers between chunks.
+/// Reads chunks; keeps its buffers between them.
 #[derive(Default)]
 struct ChunkReader {
-    decoders: HashMap<SourceId, Decoder>,
+    decoder: Decoder,
     scratch: Scratch,
 }
 
 impl ChunkReader {
     /// The requests of a chunk; what else is found goes to the epoch's findings.
     fn read(&mut self, plan: &EpochPlan, task: &Task) -> Vec<Assigned> {
-        let chunk = &task.chunk;
-        let decoder = self.decoders.entry(chunk.source).or_insert_with(|| {
-            Decoder::new((*chunk.format).clone(), Arc::clone(&chunk.source_name))
-        });
         let mut reading = Reading::new(plan, task);
         let scratch = &mut self.scratch;
-        decoder.decode(chunk, &mut |record, raw| match record {
+        self.decoder.decode(&task.chunk, &mut |record, raw| match record {
             Ok(mut request) => reading.request(&mut request, raw, scratch),
             Err(bad) => {
                 reading.outcomes.counts.bad += 1;
@@ -103,6 +100,7 @@ struct Reading<'a> {
     outcomes: Outcomes,
     letters: Vec<DeadLetter>,
     line: u64,
+    latest: Option<EventTime>,
 }
 
 impl<'a> Reading<'a> {
@@ -115,6 +113,7 @@ impl<'a> Reading<'a> {
             outcomes: Outcomes::default(),
             letters: Vec::new(),
             line: 0,
+            latest: plan.future_ms.map(|ms| EventTime(wall_clock().0.saturating_add_unsigned(ms))),
         }
     }
 
@@ -122,7 +121,7 @@ impl<'a> Reading<'a> {
         self.line += 1;
         let plan = self.plan;
         let counts = &mut self.outcomes.counts;
-        if plan.latest.is_some_and(|latest| request.ts > latest) {
+        if self.latest.is_some_and(|latest| request.ts > latest) {
             counts.future += 1;
             return self.refuse_time("future", "its time is ahead of the wall clock", raw);
         }
@@ -142,7 +141,10 @@ impl<'a> Reading<'a> {
     }
 
     fn refuse_time(&mut self, code: &'static str, reason: &str, raw: &[u8]) {
-        let offset = self.task.chunk.offset_of(raw);
+        let chunk = &self.task.chunk;
+        // `raw` is a part of the chunk, but for formats that unwrap it.
+        let at = (raw.as_ptr() as usize).wrapping_sub(chunk.bytes.as_ptr() as usize);
+        let offset = chunk.offset + if at < chunk.bytes.len() { at as u64 } else { 0 };
         self.refuse(code, reason.into(), offset, self.line, raw);
     }
 
@@ -154,7 +156,7 @@ impl<'a> Reading<'a> {
         if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {
             self.letters.push(DeadLetter {
                 sequence: 0,
-                source: self.task.chunk.source_name.to_string(),
+                source: self.task.chunk.name.to_string(),
                 offset,
                 code,
                 reason,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// Bytes of a refused record that are kept.
-pub const RAW_BYTES_MAX: usize = 4096;
 /// Refused lines a push is told of.
 pub const PUSH_ERRORS_MAX: usize = 100;
 /// Dead letters kept of one chunk; more are counted only.

@@ -59,6 +59,12 @@ impl Origin {
         Self(Self::PUSH | number)
     }
 
+    /// The source, unless it is a push or nobody.
+    #[must_use]
+    pub fn as_source(self) -> Option<SourceId> {
+        if self.is_push() { None } else { self.0.checked_sub(1).map(SourceId) }
+    }
+
     /// Whether it is a push.
     #[must_use]
     pub fn is_push(self) -> bool {
@@ -115,8 +121,8 @@ pub struct EpochPlan {
     pub first_day: Option<Day>,
     /// Whether days are dropped in this very epoch.
     pub drops_days: bool,
-    /// Requests later than this are refused.
-    pub latest: Option<EventTime>,
+    /// Requests further ahead of the wall clock than this are refused.
+    pub future_ms: Option<u64>,
     /// A slice of this is done in this epoch.
     pub regroup: Option<Arc<Regroup>>,
     tasks: Mutex<VecDeque<Task>>,
@@ -134,7 +140,7 @@ impl EpochPlan {
             rules,
             first_day: None,
             drops_days: false,
-            latest: None,
+            future_ms: None,
             regroup: None,
             tasks: Mutex::default(),
             closed: AtomicBool::new(false),

@@ -1,0 +1,415 @@
+//! The coordinator: one thread that makes epochs of input, changes of rules and expiry.
+//!
+//! It opens an epoch, adds what arrives, and closes it: soon when little arrives, at a size or an
+//! age when much does. An accepted change of rules closes the epoch it arrives in and begins the
+//! next; so do days that retention drops. It takes no input while too many closed epochs wait for
+//! their commit, which is all the back-pressure there is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, select};
+use spoor_operators::assign::CompiledRules;
+use spoor_operators::rules::RuleSet;
+use spoor_operators::rules::edit::RuleEdit;
+use spoor_operators::time::{Day, Epoch};
+use tokio::sync::oneshot;
+
+use crate::decode::Format;
+use crate::engine::inputs::FromSource;
+use crate::engine::limits::EPOCHS_IN_FLIGHT_MAX;
+use crate::engine::plan::{EpochPlan, Origin, Plan, Task};
+use crate::engine::regroup::Regroup;
+use crate::engine::{Context, PUSH_SOURCE};
+use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
+use crate::source::{Chunk, SourceId};
+
+/// Answers a push.
+pub type PushReply = oneshot::Sender<Result<PushAnswer, ServiceError>>;
+/// Answers a change of rules.
+pub type RuleReply = oneshot::Sender<Result<RuleChange, RuleChangeError>>;
+
+/// What the coordinator is asked for.
+pub enum Command {
+    /// Take records.
+    Push {
+        /// Native NDJSON.
+        body: Bytes,
+        /// Makes a repeat harmless.
+        key: Option<String>,
+        /// Where the answer goes.
+        reply: PushReply,
+    },
+    /// Change the rules.
+    Change {
+        /// How.
+        edit: Box<RuleEdit>,
+        /// The version it was made for.
+        expected: Option<u64>,
+        /// Makes a repeat harmless.
+        key: Option<String>,
+        /// Where the answer goes.
+        reply: RuleReply,
+    },
+    /// An epoch was committed.
+    Committed,
+    /// Commit what was taken, then end.
+    Stop,
+}
+
+/// A push that waits for its commit.
+pub struct PendingPush {
+    /// Which requests are its.
+    pub origin: Origin,
+    /// Under which its answer is remembered.
+    pub key: Option<String>,
+    /// Who waits.
+    pub replies: Vec<PushReply>,
+}
+
+/// A change of rules that waits for its commit.
+pub struct PendingChange {
+    /// The new rules.
+    pub rules: Arc<RuleSet>,
+    /// Under which it is remembered, with the edit it was used for.
+    pub key: Option<(String, Vec<u8>)>,
+    /// Who waits.
+    pub replies: Vec<RuleReply>,
+}
+
+/// A closed epoch, for the committer.
+pub struct Closed {
+    /// What the workers do in it.
+    pub plan: Arc<EpochPlan>,
+    /// Where each source is after it: checkpoint and offset.
+    pub marks: HashMap<SourceId, (Bytes, u64)>,
+    /// Sources read to their end in it.
+    pub ended: Vec<SourceId>,
+    /// Pushes to answer.
+    pub pushes: Vec<PendingPush>,
+    /// A change of rules it begins with.
+    pub change: Option<PendingChange>,
+}
+
+impl Closed {
+    fn new(plan: Arc<EpochPlan>) -> Self {
+        Self {
+            plan,
+            marks: HashMap::new(),
+            ended: Vec::new(),
+            pushes: Vec::new(),
+            change: None,
+        }
+    }
+}
+
+/// See the module's description.
+pub struct Coordinator {
+    context: Arc<Context>,
+    plan: Arc<Plan>,
+    channels: Channels,
+    rules: Arc<CompiledRules>,
+    regroup: Option<Arc<Regroup>>,
+    first_day: Option<Day>,
+    open: Closed,
+    opened: Instant,
+    bytes: usize,
+    has_work: bool,
+    push_offset: u64,
+    live_sources: usize,
+    keys_in_flight: HashMap<String, Epoch>,
+    deferred: Vec<Command>,
+    stopping: bool,
+}
+
+/// What the coordinator listens to, and whom it tells.
+pub struct Channels {
+    /// Changes, commits, the end.
+    pub commands: Receiver<Command>,
+    /// Pushes: bounded.
+    pub pushes: Receiver<Command>,
+    /// Chunks of sources: bounded.
+    pub inputs: Receiver<FromSource>,
+    /// Closed epochs, for the committer.
+    pub closed: Sender<Closed>,
+}
+
+/// What the coordinator begins with.
+pub struct Start {
+    /// The rules in force.
+    pub rules: Arc<CompiledRules>,
+    /// A regroup that had not ended.
+    pub regroup: Option<Arc<Regroup>>,
+    /// First retained day.
+    pub first_day: Option<Day>,
+    /// Bytes pushed so far.
+    pub push_offset: u64,
+    /// Sources that are read.
+    pub live_sources: usize,
+}
+
+impl Coordinator {
+    /// A coordinator whose first epoch is open.
+    pub fn new(
+        context: Arc<Context>,
+        channels: Channels,
+        start: Start,
+    ) -> Self {
+        let plan = Arc::clone(&context.plan);
+        let first = Epoch(plan.committed() + 1);
+        let mut coordinator = Self {
+            open: Closed::new(Arc::new(EpochPlan::open(first, Arc::clone(&start.rules)))),
+            context,
+            plan,
+            channels,
+            rules: start.rules,
+            regroup: start.regroup,
+            first_day: start.first_day,
+            opened: Instant::now(),
+            bytes: 0,
+            has_work: false,
+            push_offset: start.push_offset,
+            live_sources: start.live_sources,
+            keys_in_flight: HashMap::new(),
+            deferred: Vec::new(),
+            stopping: false,
+        };
+        coordinator.begin(first, false);
+        coordinator
+    }
+
+    /// Runs until everything that was taken is in a closed epoch and nothing more comes.
+    pub fn run(mut self) {
+        while !self.plan.has_failed() && !self.is_finished() {
+            self.wait();
+            if self.is_due() {
+                let next = self.close();
+                self.begin(next, false);
+            }
+        }
+        if !self.plan.has_failed() {
+            let last = self.open.plan.epoch;
+            self.close();
+            self.plan.end_at(last);
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        let drained = self.context.ends_with_sources
+            && self.live_sources == 0
+            && self.channels.inputs.is_empty()
+            && self.regroup.is_none();
+        self.stopping || drained
+    }
+
+    fn in_flight(&self) -> usize {
+        (self.open.plan.epoch.0 - 1 - self.plan.committed()) as usize
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= self.context.epoch_bytes_max
+    }
+
+    /// Takes one thing, or waits until the open epoch may be due.
+    fn wait(&mut self) {
+        let limits = &self.context.limits;
+        let age = self.opened.elapsed();
+        let due = if age < limits.age_min { limits.age_min - age } else { limits.age_min };
+        let takes_input = !self.is_full() || self.in_flight() < EPOCHS_IN_FLIGHT_MAX;
+        let (no_input, no_push) = (crossbeam_channel::never(), crossbeam_channel::never());
+        let reads = takes_input && self.live_sources > 0;
+        let inputs = if reads { self.channels.inputs.clone() } else { no_input };
+        let pushes = if takes_input { self.channels.pushes.clone() } else { no_push };
+        select! {
+            recv(self.channels.commands) -> command => match command {
+                Ok(command) => self.command(command),
+                Err(_) => self.stopping = true,
+            },
+            recv(inputs) -> input => if let Ok(input) = input { self.input(input) },
+            recv(pushes) -> push => if let Ok(push) = push { self.command(push) },
+            default(due) => {}
+        }
+    }
+
+    /// Whether the open epoch is to be closed now.
+    fn is_due(&self) -> bool {
+        let limits = &self.context.limits;
+        let age = self.opened.elapsed();
+        let works = self.has_work || self.regroup.is_some();
+        if !works || self.in_flight() >= EPOCHS_IN_FLIGHT_MAX {
+            return false;
+        }
+        let waiting = !self.channels.inputs.is_empty() || !self.channels.pushes.is_empty();
+        let calm = !waiting && self.in_flight() == 0;
+        self.is_full() || age >= limits.age_max || (age >= limits.age_min && calm)
+    }
+
+    fn input(&mut self, input: FromSource) {
+        match input {
+            FromSource::Chunk(chunk) => {
+                self.bytes += chunk.bytes.len();
+                let mark = (chunk.checkpoint.clone(), chunk.end);
+                self.open.marks.insert(chunk.source, mark);
+                let origin = Origin::source(chunk.source);
+                self.add(Task { chunk, origin });
+            }
+            FromSource::End(source) => {
+                self.live_sources -= 1;
+                self.open.ended.push(source);
+            }
+            FromSource::Failed(source, error) => {
+                self.live_sources -= 1;
+                tracing::error!(%error, "a source cannot be read further");
+                self.open.ended.push(source);
+                self.context.source_failed(error.to_string());
+            }
+        }
+    }
+
+    fn add(&mut self, task: Task) {
+        self.has_work = true;
+        self.open.plan.add(task);
+        self.plan.wake();
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Push { body, key, reply } => self.push(body, key, reply),
+            Command::Change { edit, expected, key, reply } => {
+                self.change(&edit, expected, key, reply);
+            }
+            Command::Committed => self.committed(),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    fn push(&mut self, body: Bytes, key: Option<String>, reply: PushReply) {
+        if let Some(key) = &key {
+            if let Some(answer) = self.context.remembered_push(key) {
+                let _ = reply.send(answer);
+                return;
+            }
+            if let Some(pending) = self.open.pushes.iter_mut().find(|p| p.key.as_ref() == Some(key))
+            {
+                pending.replies.push(reply);
+                return;
+            }
+            let epoch = self.open.plan.epoch;
+            if self.keys_in_flight.contains_key(key) {
+                // Its first use waits for its commit: looked at again when that is done.
+                self.deferred.push(Command::Push { body, key: Some(key.clone()), reply });
+                return;
+            }
+            self.keys_in_flight.insert(key.clone(), epoch);
+        }
+        let origin = Origin::push(self.open.pushes.len() as u32);
+        let mut chunk = Chunk::whole(Arc::from(PUSH_SOURCE), Arc::new(Format::Ndjson), body);
+        chunk.offset = self.push_offset;
+        chunk.end += self.push_offset;
+        self.push_offset = chunk.end;
+        self.bytes += chunk.bytes.len();
+        self.open.pushes.push(PendingPush { origin, key, replies: vec![reply] });
+        self.open.marks.insert(chunk.source, (Bytes::new(), chunk.end));
+        self.add(Task { chunk, origin });
+    }
+
+    fn change(
+        &mut self,
+        edit: &RuleEdit,
+        expected: Option<u64>,
+        key: Option<String>,
+        reply: RuleReply,
+    ) {
+        let edited_with = serde_json::to_vec(edit).unwrap_or_default();
+        if let Some(key) = &key
+            && let Some(answer) = self.context.remembered_change(key, &edited_with)
+        {
+            let _ = reply.send(answer);
+            return;
+        }
+        match self.changed(edit, expected) {
+            Ok((rules, compiled)) => {
+                let epoch = self.close();
+                self.rules = compiled;
+                let total = self.context.retained_requests();
+                self.regroup =
+                    Some(Arc::new(Regroup::new(rules.version, epoch, total, self.context.workers)));
+                self.begin(epoch, false);
+                self.has_work = true;
+                let key = key.map(|key| (key, edited_with));
+                self.open.change = Some(PendingChange { rules, key, replies: vec![reply] });
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    /// The rules after an edit, if it is allowed.
+    fn changed(
+        &self,
+        edit: &RuleEdit,
+        expected: Option<u64>,
+    ) -> Result<(Arc<RuleSet>, Arc<CompiledRules>), RuleChangeError> {
+        let current = self.rules.rules();
+        if expected.is_some_and(|expected| expected != current.version) {
+            return Err(RuleChangeError::Conflict { current: Arc::new(current.clone()) });
+        }
+        let rules = current.edited(edit).map_err(RuleChangeError::Invalid)?;
+        let empty = self.context.retained_requests() == 0 && !self.has_work;
+        crate::engine::rules::check_fixed(current, &rules, empty)
+            .map_err(RuleChangeError::Invalid)?;
+        let compiled = self.context.compile(&rules).map_err(RuleChangeError::Invalid)?;
+        Ok((Arc::new(rules), compiled))
+    }
+
+    /// After a commit: a regroup may have ended, and days may have to go.
+    fn committed(&mut self) {
+        let committed = Epoch(self.plan.committed());
+        if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
+            self.regroup = None;
+        }
+        let first_day = self.context.first_day(&self.rules);
+        if first_day > self.first_day {
+            let next = self.close();
+            self.first_day = first_day;
+            self.begin(next, true);
+            self.has_work = true;
+        }
+        self.keys_in_flight.retain(|_, epoch| *epoch > committed);
+        for command in std::mem::take(&mut self.deferred) {
+            self.command(command);
+        }
+    }
+
+    /// Hands the open epoch, whatever is in it, to the committer. The number of the next one, which
+    /// is to be begun.
+    fn close(&mut self) -> Epoch {
+        let epoch = self.open.plan.epoch;
+        let placeholder = Closed::new(Arc::clone(&self.open.plan));
+        let closed = std::mem::replace(&mut self.open, placeholder);
+        closed.plan.close();
+        // Only a failed committer is gone, and then everything stops.
+        let _ = self.channels.closed.send(closed);
+        self.plan.wake();
+        Epoch(epoch.0 + 1)
+    }
+
+    /// Begins an epoch: what holds throughout it is settled here.
+    fn begin(&mut self, epoch: Epoch, drops_days: bool) {
+        let mut plan = EpochPlan::open(epoch, Arc::clone(&self.rules));
+        plan.first_day = self.first_day;
+        plan.drops_days = drops_days;
+        if self.context.refuses_future {
+            plan.future_ms = self.rules.rules().settings.future_ms;
+        }
+        plan.regroup = self.regroup.clone();
+        self.open = Closed::new(Arc::new(plan));
+        self.opened = Instant::now();
+        self.bytes = 0;
+        self.has_work = false;
+        self.plan.begin(Arc::clone(&self.open.plan));
+    }
+}

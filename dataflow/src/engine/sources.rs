@@ -1,0 +1,119 @@
+//! What is known of each source: where it is, what it counted, how far its time is.
+//!
+//! The watermark of a source is its greatest time less the lateness; that of the whole is the least
+//! of the live sources', and never goes back. A source that has ended, or was silent for the idle
+//! timeout, is not live; when none is, the furthest counts.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use spoor_operators::rules::Settings;
+use spoor_operators::time::EventTime;
+
+use crate::engine::plan::Outcomes;
+use crate::query::{SourceCounts, SourceStatus};
+
+/// What the store keeps of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// Given to [`crate::source::resume`]; empty: from the beginning.
+    pub checkpoint: Vec<u8>,
+    /// Bytes of it that are committed.
+    pub offset: u64,
+    /// By outcome.
+    pub counts: SourceCounts,
+    /// Greatest time taken, in milliseconds.
+    pub latest: Option<i64>,
+    /// Read to its end.
+    pub ended: bool,
+}
+
+/// A source in this run.
+#[derive(Clone, Debug)]
+pub struct SourceState {
+    /// Its name.
+    pub name: String,
+    /// What is kept.
+    pub row: SourceRow,
+    /// It had something in the epoch being committed.
+    pub touched: bool,
+    active: Instant,
+}
+
+impl SourceState {
+    /// A source as the store knows it.
+    #[must_use]
+    pub fn new(name: String, row: SourceRow) -> Self {
+        Self { name, row, touched: false, active: Instant::now() }
+    }
+
+    /// Adds what an epoch came to.
+    pub fn add(&mut self, outcomes: &Outcomes) {
+        self.row.counts.add(&outcomes.counts);
+        self.row.latest = self.row.latest.max(outcomes.latest.map(EventTime::millis));
+        self.touched = true;
+        self.active = Instant::now();
+    }
+
+    /// Its greatest time less the lateness.
+    #[must_use]
+    pub fn watermark(&self, settings: &Settings) -> Option<EventTime> {
+        let lateness = i64::try_from(settings.lateness_ms).unwrap_or(i64::MAX);
+        self.row.latest.map(|latest| EventTime(latest.saturating_sub(lateness)))
+    }
+
+    /// Silent for longer than the idle timeout.
+    #[must_use]
+    pub fn is_idle(&self, settings: &Settings) -> bool {
+        self.active.elapsed() > Duration::from_millis(settings.idle_timeout_ms)
+    }
+
+    /// For the status.
+    #[must_use]
+    pub fn status(&self, settings: &Settings) -> SourceStatus {
+        SourceStatus {
+            source: self.name.clone(),
+            offset: self.row.offset,
+            watermark: self.watermark(settings).map(EventTime::millis),
+            idle: self.is_idle(settings),
+            counts: self.row.counts,
+        }
+    }
+}
+
+/// The watermark of the whole, which was at `before`.
+#[must_use]
+pub fn watermark(
+    sources: &[SourceState],
+    settings: &Settings,
+    before: Option<EventTime>,
+) -> Option<EventTime> {
+    let known = |source: &SourceState| source.watermark(settings);
+    let live = |source: &&SourceState| !source.row.ended && !source.is_idle(settings);
+    let least = sources.iter().filter(live).filter_map(known).min();
+    before.max(least.or_else(|| sources.iter().filter_map(known).max()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(latest: i64, ended: bool) -> SourceState {
+        let row = SourceRow { latest: Some(latest), ended, ..SourceRow::default() };
+        SourceState::new("s".into(), row)
+    }
+
+    #[test]
+    fn the_watermark_is_the_least_of_the_live_sources_and_never_goes_back() {
+        let settings = Settings { lateness_ms: 5, ..Settings::default() };
+        let check = |sources: &[SourceState], before: Option<i64>, expected: Option<i64>| {
+            let found = watermark(sources, &settings, before.map(EventTime));
+            assert_eq!(found.map(EventTime::millis), expected);
+        };
+        check(&[], None, None);
+        check(&[source(100, false), source(50, false)], None, Some(45));
+        check(&[source(100, false), source(50, true)], None, Some(95));
+        check(&[source(100, true), source(50, true)], None, Some(95));
+        check(&[source(100, false), source(50, false)], Some(60), Some(60));
+    }
+}
