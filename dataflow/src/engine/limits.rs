@@ -32,3 +32,5 @@ pub const FEED_SNAPSHOT_MAX: usize = 10_000;
 pub const REMEMBERED_ANSWERS_MAX: usize = 10_000;
 /// Longest time a worker sleeps when nothing wakes it.
 pub const PARK_MAX: Duration = Duration::from_millis(20);
+/// Pushes that wait for an epoch; one more is refused.
+pub const PUSHES_WAITING_MAX: usize = 64;

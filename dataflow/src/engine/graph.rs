@@ -1,0 +1,93 @@
+//! The dataflow, on one page.
+//!
+//! ```text
+//! sources -> ingest (decode, scope, assign) -+==exchange by identity==> sessionize -+-> commit
+//!                     rules -> regroup ------+                                      +-> overview
+//! ```
+//!
+//! Every worker builds the same graph. What leaves it at the right is gathered in the epoch's
+//! [`Findings`](crate::engine::plan::Findings) and committed when the probe has passed the epoch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use spoor_operators::session::Session;
+use spoor_operators::sessionize::{Options, Sessionize};
+use spoor_operators::time::Epoch;
+use differential_dataflow::VecCollection;
+use timely::dataflow::ProbeHandle;
+use timely::worker::Worker;
+
+use crate::engine::Context;
+use crate::engine::backend::StoreBackend;
+use crate::engine::ingest::ingest;
+use crate::engine::limits::PARK_MAX;
+use crate::engine::overview::{overview, retained};
+use crate::engine::plan::Plan;
+use crate::engine::progress::Progress;
+use crate::engine::regroup::regroup;
+
+/// Builds the graph on a worker and runs it to its end.
+pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
+    let (index, first) = (worker.index(), context.first_epoch);
+    let probe = ProbeHandle::new();
+    worker.dataflow::<u64, _, _>(|scope| {
+        let plan = &context.plan;
+        let store = &context.store;
+        let backend = StoreBackend::new(
+            Arc::clone(plan),
+            store.clone(),
+            index,
+            Arc::clone(&context.hot),
+            context.remembers_changes,
+        );
+        let wake = Arc::clone(plan);
+        let options = Options::new(Epoch(first))
+            .with_hot_bytes(context.hot_bytes_max / context.workers)
+            .with_waker(move |activator| wake.on_wake(activator));
+
+        let live = ingest(scope, Arc::clone(plan), first);
+        let regrouped = regroup(scope, Arc::clone(plan), store.clone(), first);
+        let sessionized = live.concat(regrouped).sessionize(backend, options);
+        closing(sessionized.sessions, context, &probe);
+        let kept = retained(scope, Arc::clone(plan), store.clone(), first);
+        overview(sessionized.totals, kept, Arc::clone(plan), &probe);
+    });
+    while !probe.done() && !context.plan.has_failed() {
+        worker.step_or_park(Some(PARK_MAX));
+        probe.with_frontier(|frontier| {
+            progress.reached(index, frontier.first().copied().unwrap_or(u64::MAX));
+        });
+    }
+    if context.plan.has_failed() {
+        // Operators may hold epochs that will never be processed.
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+    } else {
+        progress.reached(index, u64::MAX);
+    }
+}
+
+/// Notes when sessions close, for the count of open ones.
+fn closing(
+    sessions: VecCollection<'_, u64, Arc<Session>, isize>,
+    context: &Context,
+    probe: &ProbeHandle<u64>,
+) {
+    let plan: Arc<Plan> = Arc::clone(&context.plan);
+    let closes = context.store.closing();
+    sessions
+        .inspect_batch(move |&epoch, changes| {
+            let Some(plan) = plan.get(epoch) else { return };
+            let mut closing: HashMap<i64, i64> = HashMap::new();
+            for (session, _, weight) in changes {
+                *closing.entry(closes.at(session).0).or_default() += *weight as i64;
+            }
+            let known = &mut plan.findings.lock().closing;
+            for (at, weight) in closing {
+                *known.entry(at).or_default() += weight;
+            }
+        })
+        .probe_with(probe);
+}

@@ -1,0 +1,308 @@
+//! The engine: threads, epochs, the graph, commit, and the services it offers.
+//!
+//! One coordinator makes epochs, timely's workers process them, one committer makes each durable
+//! and visible; each source has a thread. `plan.rs` is where they meet. The engine ends when it is
+//! told to, or, for a replay, when its sources have ended; it then has committed everything it took.
+//! After a failure nothing more is committed, every service answers that the engine is stopped, and
+//! [`Engine::join`] says why: the next start resumes from the last committed epoch.
+
+pub mod answers;
+pub mod backend;
+pub mod clock;
+pub mod committer;
+pub mod coordinator;
+pub mod feed;
+pub mod graph;
+pub mod hot;
+pub mod ingest;
+pub mod inputs;
+pub mod keys;
+pub mod limits;
+pub mod open_sessions;
+pub mod overview;
+pub mod plan;
+pub mod progress;
+pub mod reader;
+pub mod regroup;
+pub mod rules;
+pub mod sources;
+pub mod start;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::rules::RuleSet;
+use spoor_operators::rules::edit::EditError;
+use spoor_operators::sessionize::backend::SessionChange;
+use spoor_operators::time::{Day, Epoch, EventTime};
+
+use crate::engine::coordinator::Command;
+use crate::engine::feed::Feed;
+use crate::engine::hot::HotBytes;
+use crate::engine::plan::Plan;
+use crate::engine::regroup::Regroup;
+use crate::query::SourceStatus;
+use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services};
+use crate::source::{SourceError, SourceId, SourceSpec};
+use crate::store::{Store, StoreError};
+
+/// Name of the source of pushed records.
+pub const PUSH_SOURCE: &str = "push";
+/// Its number; the others follow.
+pub const PUSH_SOURCE_ID: SourceId = SourceId(0);
+
+/// What an engine is started with.
+pub struct Settings {
+    /// Its state; the engine is its only writer.
+    pub store: Store,
+    /// The rules of a store that has none; a store with rules keeps its own.
+    pub rules: RuleSet,
+    /// Key of the hashes of secret values.
+    pub key: SecretKey,
+    /// Which application a request belongs to.
+    pub applications: Applications,
+    /// API descriptions.
+    pub descriptions: Descriptions,
+    /// What is read, besides what is pushed.
+    pub sources: Vec<SourceSpec>,
+    /// Dataflow workers.
+    pub workers: usize,
+    /// Budget of hot state, all workers together.
+    pub hot_bytes_max: usize,
+    /// When epochs close.
+    pub epochs: EpochLimits,
+    /// End when the sources have ended.
+    pub ends_with_sources: bool,
+    /// Refuse requests too far ahead of the wall clock.
+    pub refuses_future: bool,
+    /// Keep what each epoch changed for subscribers.
+    pub remembers_changes: bool,
+}
+
+/// When epochs close.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochLimits {
+    /// Age, when nothing waits.
+    pub age_min: Duration,
+    /// Age, whatever waits.
+    pub age_max: Duration,
+    /// Bytes of input.
+    pub bytes_max: usize,
+}
+
+impl Default for EpochLimits {
+    fn default() -> Self {
+        Self {
+            age_min: limits::EPOCH_AGE_MIN,
+            age_max: limits::EPOCH_AGE_MAX,
+            bytes_max: limits::EPOCH_BYTES_MAX,
+        }
+    }
+}
+
+/// Why an engine could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source cannot be opened or read further.
+    #[error("{0}")]
+    Source(String),
+    /// The rules cannot be in force.
+    #[error("the rules are wrong: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Rules(Vec<EditError>),
+    /// The system refused a thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(String),
+    /// Something failed while it ran.
+    #[error("the engine stopped: {0}")]
+    Failed(String),
+}
+
+impl From<SourceError> for EngineError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error.to_string())
+    }
+}
+
+/// What the engine's threads share.
+pub struct Context {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) store: Store,
+    pub(crate) feed: Feed,
+    pub(crate) hot: Arc<HotBytes>,
+    pub(crate) workers: usize,
+    pub(crate) first_epoch: u64,
+    pub(crate) hot_bytes_max: usize,
+    pub(crate) limits: EpochLimits,
+    pub(crate) ends_with_sources: bool,
+    pub(crate) refuses_future: bool,
+    pub(crate) remembers_changes: bool,
+    published: ArcSwap<Published>,
+    key: SecretKey,
+    applications: Applications,
+    descriptions: Descriptions,
+    stopped: AtomicBool,
+    failure: Mutex<Option<String>>,
+    source_failures: Mutex<Vec<String>>,
+}
+
+/// What everybody may see: the engine as of a committed epoch.
+pub struct Published {
+    /// That epoch.
+    pub epoch: Epoch,
+    /// The watermark then.
+    pub watermark: Option<EventTime>,
+    /// The rules in force then.
+    pub rules: Arc<CompiledRules>,
+    /// Sessions open then.
+    pub open_sessions: u64,
+    /// By source.
+    pub sources: Vec<SourceStatus>,
+    /// A change of rules on its way.
+    pub regroup: Option<Arc<Regroup>>,
+}
+
+impl Context {
+    /// Rules ready to be applied.
+    pub(crate) fn compile(&self, rules: &RuleSet) -> Result<Arc<CompiledRules>, Vec<EditError>> {
+        CompiledRules::new(rules, &self.key, &self.applications, &self.descriptions).map(Arc::new)
+    }
+
+    /// What everybody may see now.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        self.published.load_full()
+    }
+
+    /// Lets everybody see a committed epoch.
+    pub(crate) fn publish(&self, published: Published, changes: Vec<SessionChange>) {
+        let epoch = published.epoch;
+        self.published.store(Arc::new(published));
+        if self.remembers_changes {
+            self.feed.publish(epoch, changes);
+        }
+    }
+
+    /// Requests the store retains.
+    pub(crate) fn retained_requests(&self) -> u64 {
+        self.store.numbers().requests
+    }
+
+    /// The first day to be retained, by the watermark.
+    pub(crate) fn first_day(&self, rules: &CompiledRules) -> Option<Day> {
+        let days = rules.rules().settings.retention_days?;
+        let watermark = self.published().watermark?;
+        let today = rules.zone().day_of(watermark);
+        Some(Day(today.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX))))
+    }
+
+    /// What a push with this key was answered, if it was.
+    pub(crate) fn remembered_push(
+        &self,
+        key: &str,
+    ) -> Option<Result<PushAnswer, ServiceError>> {
+        let answer = self.store.answer(&answers::push_key(key)).transpose()?;
+        Some(match answer {
+            Ok(answer) => serde_json::from_slice(&answer)
+                .map_err(|error| ServiceError::Store(error.to_string())),
+            Err(error) => Err(ServiceError::Store(error.to_string())),
+        })
+    }
+
+    /// What a change with this key was answered, if it was. The rules are those of now.
+    pub(crate) fn remembered_change(
+        &self,
+        key: &str,
+        edit: &[u8],
+    ) -> Option<Result<RuleChange, RuleChangeError>> {
+        let answer = self.store.answer(&answers::change_key(key)).transpose()?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(ServiceError::Store(error.to_string()).into())),
+        };
+        let (effective_epoch, same) = answers::read_change(&answer, edit)?;
+        if !same {
+            return Some(Err(RuleChangeError::KeyReused));
+        }
+        let rules = Arc::new(self.published().rules.rules().clone());
+        Some(Ok(RuleChange { rules, effective_epoch }))
+    }
+
+    /// Notes that a source cannot be read further; a replay fails with it.
+    pub(crate) fn source_failed(&self, reason: String) {
+        self.source_failures.lock().push(reason);
+    }
+
+    /// Stops everything.
+    pub(crate) fn fail(&self, reason: String) {
+        self.failure.lock().get_or_insert(reason);
+        self.plan.fail();
+    }
+
+    /// Whether nothing is committed any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) || self.plan.has_failed()
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    pub(crate) context: Arc<Context>,
+    pub(crate) commands: Sender<Command>,
+    pub(crate) pushes: Sender<Command>,
+    pub(crate) sources_stop: Arc<AtomicBool>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// What it offers.
+    #[must_use]
+    pub fn services(&self) -> Services {
+        reader::services(&self.context, &self.commands, &self.pushes)
+    }
+
+    /// Asks it to commit what it took and end.
+    pub fn stop(&self) {
+        self.sources_stop.store(true, Ordering::Release);
+        // It may have ended by itself.
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    /// Whether it runs and commits.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.context.is_stopped() && self.threads.iter().any(|thread| !thread.is_finished())
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when it stopped for a reason of its own, [`EngineError::Source`]
+    /// when a source could not be read to its end; everything before was committed.
+    pub fn join(mut self) -> Result<(), EngineError> {
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                self.context.fail("a thread panicked; its message is in the log".into());
+            }
+        }
+        self.context.stopped.store(true, Ordering::Release);
+        if self.context.plan.has_failed() {
+            let reason = self.context.failure.lock().take();
+            let reason = reason.unwrap_or_else(|| "the reason is in the log".into());
+            return Err(EngineError::Failed(reason));
+        }
+        match self.context.source_failures.lock().first() {
+            Some(reason) => Err(EngineError::Source(reason.clone())),
+            None => Ok(()),
+        }
+    }
+}

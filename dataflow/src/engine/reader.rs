@@ -1,0 +1,149 @@
+//! The services of a running engine: reads, rules, ingest.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Sender, TrySendError};
+use spoor_operators::rules::edit::RuleEdit;
+use spoor_operators::time::{Epoch, EventTime};
+use tokio::sync::oneshot;
+
+use crate::engine::clock::wall_clock;
+use crate::engine::coordinator::Command;
+use crate::engine::feed::EngineFeed;
+use crate::engine::{Context, Published};
+use crate::query::Status;
+use crate::service::{
+    Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
+    View,
+};
+use crate::store::{StoreView, ViewContext};
+
+/// The services of an engine.
+pub(crate) fn services(
+    context: &Arc<Context>,
+    commands: &Sender<Command>,
+    pushes: &Sender<Command>,
+) -> Services {
+    Services {
+        reader: Arc::new(EngineReader(Arc::clone(context))),
+        feed: Arc::new(EngineFeed(Arc::clone(context))),
+        admin: Arc::new(EngineAdmin(commands.clone())),
+        ingest: Arc::new(EngineIngest(pushes.clone())),
+    }
+}
+
+struct EngineReader(Arc<Context>);
+
+impl Reader for EngineReader {
+    fn view(&self) -> Result<Arc<dyn View>, ServiceError> {
+        self.0.view().map(|view| view as Arc<dyn View>)
+    }
+
+    fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError> {
+        let deadline = Instant::now() + timeout;
+        while self.0.plan.committed() < epoch.0 {
+            if self.0.is_stopped() {
+                return Err(ServiceError::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Err(ServiceError::NotYet(epoch.0));
+            }
+            std::thread::sleep(WAIT_STEP);
+        }
+        Ok(())
+    }
+}
+
+/// How often a waiting reader looks again.
+const WAIT_STEP: Duration = Duration::from_millis(2);
+
+impl Context {
+    /// A view of the newest committed epoch.
+    pub(crate) fn view(&self) -> Result<Arc<StoreView>, ServiceError> {
+        if self.plan.has_failed() {
+            return Err(ServiceError::Stopped);
+        }
+        let published = self.published();
+        let view = self.store.view(ViewContext {
+            rules: Arc::clone(&published.rules),
+            watermark: published.watermark,
+            status: self.status(&published),
+        });
+        view.map(Arc::new).map_err(|error| ServiceError::Store(error.to_string()))
+    }
+
+    fn status(&self, published: &Published) -> Status {
+        let numbers = self.store.numbers();
+        let rules = published.rules.rules();
+        Status {
+            epoch: published.epoch.0,
+            watermark: published.watermark.map(EventTime::millis),
+            lag_ms: published.watermark.map(|watermark| wall_clock().0 - watermark.0),
+            open_sessions: published.open_sessions,
+            sessions: numbers.sessions,
+            requests: numbers.requests,
+            sources: published.sources.clone(),
+            hot_bytes: self.hot.total(),
+            hot_budget_bytes: self.hot_bytes_max as u64,
+            resident_bytes: resident_bytes(),
+            store_bytes: numbers.disk_bytes,
+            rules_version: rules.version,
+            regroup: published.regroup.as_ref().map(|regroup| regroup.status()),
+            workers: self.workers,
+        }
+    }
+}
+
+/// Resident memory of this process, as the kernel counts it; 0 where there is no `/proc`.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+struct EngineAdmin(Sender<Command>);
+
+impl RuleAdmin for EngineAdmin {
+    fn change(
+        &self,
+        edit: RuleEdit,
+        expected_version: Option<u64>,
+        key: Option<String>,
+    ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
+        let (reply, answer) = oneshot::channel();
+        let command =
+            Command::Change { edit: Box::new(edit), expected: expected_version, key, reply };
+        if let Err(error) = self.0.send(command)
+            && let Command::Change { reply, .. } = error.0
+        {
+            let _ = reply.send(Err(ServiceError::Stopped.into()));
+        }
+        answer
+    }
+}
+
+struct EngineIngest(Sender<Command>);
+
+impl Ingest for EngineIngest {
+    fn push(
+        &self,
+        body: Bytes,
+        key: Option<String>,
+    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+        let (reply, answer) = oneshot::channel();
+        let refused = match self.0.try_send(Command::Push { body, key, reply }) {
+            Ok(()) => return answer,
+            Err(TrySendError::Full(command)) => {
+                (command, ServiceError::Limit("too many pushes wait; try again later".into()))
+            }
+            Err(TrySendError::Disconnected(command)) => (command, ServiceError::Stopped),
+        };
+        if let (Command::Push { reply, .. }, error) = refused {
+            let _ = reply.send(Err(error));
+        }
+        answer
+    }
+}
