@@ -1,0 +1,176 @@
+//! The main job on a file, to its end: run the dataflow over the sources, then write each session.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use spoor_operators::facts::Field;
+use spoor_operators::request::NANOS_PER_MS;
+use spoor_operators::session::Session;
+
+use crate::engine::{Engine, EngineError, Settings};
+use crate::query::SourceCounts;
+use crate::service::ServiceError;
+use crate::sorted::Sorter;
+use crate::store::{StoreError, StoreView};
+
+/// Why a replay failed; what was committed before stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sessions cannot be read.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The sessions cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// The last line a replay writes to standard error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Records read.
+    pub read: u64,
+    /// Of them, in sessions.
+    pub accepted: u64,
+    /// Bad records.
+    pub bad: u64,
+    /// Out of scope.
+    pub excluded: u64,
+    /// Nothing to group by.
+    pub unkeyed: u64,
+    /// For days that retention had dropped.
+    pub expired: u64,
+    /// Sessions written.
+    pub sessions: u64,
+    /// Identities they belong to.
+    pub identities: u64,
+    /// From the start of the engine to the last commit.
+    pub seconds: f64,
+    /// Records read in a second.
+    pub requests_per_second: f64,
+}
+
+/// Runs an engine until its sources have ended. `watch` is called now and then with what was
+/// committed.
+///
+/// # Errors
+/// [`ReplayError`]; when only a source failed, everything before its failure is committed.
+pub fn run(settings: Settings, watch: &mut dyn FnMut(&SourceCounts, u64)) -> Result<(), ReplayError> {
+    let engine = Engine::start(settings)?;
+    let services = engine.services();
+    while engine.is_running() {
+        std::thread::sleep(WATCH_INTERVAL);
+        if let Ok(view) = services.reader.view() {
+            let status = view.status();
+            let mut counts = SourceCounts::default();
+            status.sources.iter().for_each(|source| counts.add(&source.counts));
+            watch(&counts, status.sources.iter().map(|source| source.offset).sum());
+        }
+    }
+    drop(services);
+    Ok(engine.join()?)
+}
+
+/// How often a replay says how far it is; also how long it may end late.
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Writes every session as one JSON object a line, sorted by `(namespace, value, start)`. The
+/// numbers of sessions and identities.
+///
+/// # Errors
+/// [`ReplayError::Store`], [`ReplayError::Output`].
+pub fn write_sessions(
+    view: &StoreView,
+    with_requests: bool,
+    out: &mut dyn Write,
+) -> Result<(u64, u64), ReplayError> {
+    let mut sorter = Sorter::default();
+    let (mut sessions, mut identities) = (0, 0);
+    let mut failed = None;
+    view.for_each_session(&mut |session| {
+        let written = line(view, session, with_requests)
+            .and_then(|(key, line)| Ok(sorter.push(key, line)?));
+        sessions += 1;
+        failed = written.err();
+        failed.is_none()
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    identities += view.count_identities()?;
+    sorter.finish(out)?;
+    Ok((sessions, identities))
+}
+
+fn line(
+    view: &StoreView,
+    session: &Session,
+    with_requests: bool,
+) -> Result<(Vec<u8>, Vec<u8>), ReplayError> {
+    let identity = &session.identity;
+    let mut key = Vec::new();
+    for part in [&identity.namespace, &identity.value] {
+        key.extend_from_slice(part.as_bytes());
+        key.push(0);
+    }
+    key.extend_from_slice(&(session.start.0.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    key.extend_from_slice(&identity.id.0.to_be_bytes());
+    let mut object = object(session);
+    if with_requests {
+        let ids = view.request_ids(session)?.into_iter().map(Value::from).collect();
+        object.insert("request_ids".into(), Value::Array(ids));
+    }
+    let line = serde_json::to_vec(&object).map_err(io::Error::from)?;
+    Ok((key, line))
+}
+
+/// A session in the form of SEMANTICS 7.
+#[must_use]
+pub fn object(session: &Session) -> Map<String, Value> {
+    let (identity, summary) = (&session.identity, &session.summary);
+    let numbers = &summary.numbers;
+    let counts = |field| {
+        let entries = summary.entries(field).map(|(text, n)| (text.to_owned(), Value::from(n)));
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Value::Object(entries.into_iter().collect())
+    };
+    let members: [(&str, Value); 22] = [
+        ("id", session.id().to_string().into()),
+        ("identity", identity.id.to_string().into()),
+        ("namespace", (*identity.namespace).into()),
+        ("value", (*identity.value).into()),
+        ("weak", identity.weak.into()),
+        ("start", session.start.0.into()),
+        ("end", session.end.0.into()),
+        ("requests", numbers.requests.into()),
+        ("errors", numbers.errors.into()),
+        ("server_errors", numbers.server_errors.into()),
+        ("detections", numbers.detections.into()),
+        ("malicious", numbers.malicious.into()),
+        ("blocked", numbers.blocked.into()),
+        ("request_bytes", numbers.request_bytes.into()),
+        ("response_bytes", numbers.response_bytes.into()),
+        ("duration_ms_sum", milliseconds(numbers.duration_sum_ns).into()),
+        ("duration_ms_max", (numbers.duration_max_ns as f64 / NANOS_PER_MS).into()),
+        ("ips", summary.distinct(Field::Ip).into()),
+        ("endpoints", summary.distinct(Field::Endpoint).into()),
+        ("methods", counts(Field::Method)),
+        ("statuses", counts(Field::Status)),
+        ("attacks", counts(Field::Attack)),
+    ];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Rounded to 3 decimals.
+fn milliseconds(ns: u64) -> f64 {
+    let microseconds = ns / 1000 + u64::from(ns % 1000 >= 500);
+    microseconds as f64 / 1000.0
+}
