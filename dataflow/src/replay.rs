@@ -135,7 +135,7 @@ fn line(
 #[must_use]
 pub fn object(session: &Session) -> Map<String, Value> {
     let (identity, summary) = (&session.identity, &session.summary);
-    let numbers = &summary.numbers;
+    let numbers = &summary.counters;
     let counts = |field| {
         let entries = summary.entries(field).map(|(text, n)| (text.to_owned(), Value::from(n)));
         let mut entries: Vec<_> = entries.collect();

@@ -89,11 +89,12 @@ impl SessionBackend for StoreBackend {
     }
 
     fn ids(&mut self, key: DayKey, out: &mut IdSet) {
-        for request in self.requests(key) {
-            if request.id_hash != 0 {
-                out.insert_also(request.id_hash, request.stored());
-            }
-        }
+        let Some((plan, _)) = &self.current else { return };
+        let rules = Arc::clone(&plan.rules);
+        let read = self.store.each_explicit_id(key, |id, stored| {
+            out.insert_also(rules.id_hash(id), stored);
+        });
+        self.or_fail("the request log", read);
     }
 
     fn requests(&mut self, key: DayKey) -> Vec<Assigned> {

@@ -97,37 +97,41 @@ impl Committer {
         answered: &[(PendingKey, PushAnswer)],
     ) -> Commit {
         let plan = &closed.plan;
-        let mut commit = Commit::new(plan.epoch);
-        commit.parts = std::mem::take(&mut findings.parts);
-        commit.dead_letters = std::mem::take(&mut findings.dead_letters);
-        commit.totals = findings.totals.drain().collect();
-        commit.expire_before = plan.first_day.filter(|_| plan.drops_days);
+        let totals = findings.totals.drain();
+        let mut commit = Commit {
+            epoch: plan.epoch,
+            parts: std::mem::take(&mut findings.parts),
+            dead_letters: std::mem::take(&mut findings.dead_letters),
+            totals: totals.map(|((minute, app), new)| ((minute, app.to_string()), new)).collect(),
+            watermark: self.watermark,
+            expire_before: plan.first_day.filter(|_| plan.drops_days),
+            ..Commit::default()
+        };
         for state in self.sources.iter_mut().filter(|state| state.touched) {
             state.touched = false;
             let row = serde_json::to_vec(&state.row).expect("a source row is plain data");
             commit.sources.push((state.name.clone(), row));
         }
         for (second, row) in self.open.apply(&findings.closing, self.watermark) {
-            commit.meta.push((keys::open_second(second), row));
+            commit.blobs.push((keys::open_second(second), row));
         }
-        commit.meta.push((keys::WATERMARK.to_vec(), self.watermark.map(keys::watermark_value)));
         if let Some(change) = &closed.change {
-            commit.rules = Some((*change.rules).clone());
+            commit.rules = Some(Arc::clone(&change.rules));
             if let Some((key, edit)) = &change.key {
                 let answer = answers::change(plan.epoch, edit);
-                commit.answers.push((answers::change_key(key), answer));
+                commit.answers.push((answers::change_key(key).to_vec(), answer));
             }
         }
         let regrouping = plan.regroup.as_ref().filter(|regroup| !regroup.is_done_by(plan.epoch));
         let pending = regrouping.map(|regroup| regroup.version.to_be_bytes().to_vec());
-        commit.meta.push((keys::REGROUP.to_vec(), pending));
+        commit.blobs.push((keys::REGROUP.into(), pending));
         if let Some(first) = plan.first_day {
-            commit.meta.push((keys::FIRST_DAY.to_vec(), Some(first.0.to_be_bytes().to_vec())));
+            commit.blobs.push((keys::FIRST_DAY.into(), Some(first.0.to_be_bytes().to_vec())));
         }
         for (key, answer) in answered {
             if let Some(key) = &key.0 {
                 let text = serde_json::to_vec(answer).expect("an answer is plain data");
-                commit.answers.push((answers::push_key(key), text));
+                commit.answers.push((answers::push_key(key).to_vec(), text));
             }
         }
         commit
@@ -141,6 +145,7 @@ impl Committer {
             watermark: self.watermark,
             rules: Arc::clone(&plan.rules),
             open_sessions: self.open.count(),
+            numbers: self.context.store.numbers(),
             sources: self.sources.iter().map(|source| source.status(settings)).collect(),
             regroup: plan.regroup.clone().filter(|regroup| !regroup.is_done_by(plan.epoch)),
         };

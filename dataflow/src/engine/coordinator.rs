@@ -148,6 +148,8 @@ pub struct Start {
     pub push_offset: u64,
     /// Sources that are read.
     pub live_sources: usize,
+    /// The rules, if the store has none: committed with the first epoch.
+    pub new_rules: Option<Arc<RuleSet>>,
 }
 
 impl Coordinator {
@@ -177,6 +179,11 @@ impl Coordinator {
             stopping: false,
         };
         coordinator.begin(first, false);
+        if let Some(rules) = start.new_rules {
+            let change = PendingChange { rules, key: None, replies: Vec::new() };
+            coordinator.open.change = Some(change);
+            coordinator.has_work = true;
+        }
         coordinator
     }
 

@@ -13,7 +13,7 @@ use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
 use spoor_operators::identity::SessionId;
 use spoor_operators::session::Session;
-use spoor_operators::sessionize::SessionChange;
+use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Epoch;
 use tokio::sync::watch;
 

@@ -51,7 +51,7 @@ use crate::engine::regroup::Regroup;
 use crate::query::SourceStatus;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services};
 use crate::source::{SourceError, SourceId, SourceSpec};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreNumbers};
 
 /// Name of the source of pushed records.
 pub const PUSH_SOURCE: &str = "push";
@@ -166,6 +166,8 @@ pub struct Published {
     pub rules: Arc<CompiledRules>,
     /// Sessions open then.
     pub open_sessions: u64,
+    /// Numbers of the store then.
+    pub numbers: StoreNumbers,
     /// By source.
     pub sources: Vec<SourceStatus>,
     /// A change of rules on its way.
@@ -194,7 +196,7 @@ impl Context {
 
     /// Requests the store retains.
     pub(crate) fn retained_requests(&self) -> u64 {
-        self.store.numbers().requests
+        self.published().numbers.requests
     }
 
     /// The first day to be retained, by the watermark.
@@ -210,7 +212,7 @@ impl Context {
         &self,
         key: &str,
     ) -> Option<Result<PushAnswer, ServiceError>> {
-        let answer = self.store.answer(&answers::push_key(key)).transpose()?;
+        let answer = self.store.answered(&answers::push_key(key)).transpose()?;
         Some(match answer {
             Ok(answer) => serde_json::from_slice(&answer)
                 .map_err(|error| ServiceError::Store(error.to_string())),
@@ -224,7 +226,7 @@ impl Context {
         key: &str,
         edit: &[u8],
     ) -> Option<Result<RuleChange, RuleChangeError>> {
-        let answer = self.store.answer(&answers::change_key(key)).transpose()?;
+        let answer = self.store.answered(&answers::change_key(key)).transpose()?;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return Some(Err(ServiceError::Store(error.to_string()).into())),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use spoor_operators::assign::CompiledRules;
-use spoor_operators::sessionize::SessionChange;
+use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
 use timely::scheduling::SyncActivator;

@@ -75,7 +75,7 @@ impl Context {
     }
 
     fn status(&self, published: &Published) -> Status {
-        let numbers = self.store.numbers();
+        let numbers = &published.numbers;
         let rules = published.rules.rules();
         Status {
             epoch: published.epoch.0,

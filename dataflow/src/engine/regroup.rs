@@ -16,7 +16,7 @@ use differential_dataflow::{AsCollection, VecCollection};
 use spoor_operators::assign::{CompiledRules, Scratch};
 use spoor_operators::facts::{Assigned, NO_GAP};
 use spoor_operators::request::Request;
-use spoor_operators::sessionize::DayKey;
+use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::Epoch;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
@@ -25,7 +25,7 @@ use timely::dataflow::operators::generic::operator::source;
 use crate::engine::limits::REGROUP_SLICE;
 use crate::engine::plan::Plan;
 use crate::query::RegroupStatus;
-use crate::store::{ScanPosition, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// One change, and how far it is.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ struct Scan {
     peers: u16,
     scratch: Scratch,
     version: u64,
-    after: Option<ScanPosition>,
+    after: Option<DayKey>,
     done: bool,
 }
 
@@ -158,13 +158,13 @@ impl Scan {
         }
         let (index, peers) = (self.index, self.peers);
         let owned = |partition: u16| partition % peers == index;
-        let days = self.store.scan_log(&owned, self.after, REGROUP_SLICE)?;
+        let days = self.store.scan_log(owned, self.after, REGROUP_SLICE)?;
         let Some((last, _)) = days.last() else {
             self.done = true;
             regroup.worker_done(epoch);
             return Ok(Vec::new());
         };
-        self.after = Some(ScanPosition::of(*last));
+        self.after = Some(*last);
         let mut updates = Vec::new();
         for (key, requests) in &days {
             self.regroup_day(*key, requests, rules, epoch, &mut updates)?;

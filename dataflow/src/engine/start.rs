@@ -34,7 +34,10 @@ impl Engine {
     /// source that cannot be opened is found by its thread: see [`Engine::join`].
     pub fn start(settings: Settings) -> Result<Self, EngineError> {
         let known = Known::read(&settings.store)?;
-        let rules = known.rules.clone().unwrap_or_else(|| settings.rules.clone());
+        let mut rules = known.rules.clone().unwrap_or_else(|| settings.rules.clone());
+        if known.rules.is_none() {
+            rules.version = 1;
+        }
         let compiled = CompiledRules::new(
             &rules,
             &settings.key,
@@ -45,9 +48,6 @@ impl Engine {
         let specs = settings.sources.clone();
         let sources = source_states(&settings.store, &specs)?;
         let context = Arc::new(context(settings, &known, &sources, &compiled));
-        if known.rules.is_none() {
-            context.store.begin_with_rules(&rules)?;
-        }
         let (push_offset, live_sources) = (sources[0].row.offset, unfinished(&sources, &specs));
         let regroup = known.regroup.map(|version| {
             let total = context.retained_requests();
@@ -59,6 +59,7 @@ impl Engine {
             first_day: known.first_day,
             push_offset,
             live_sources: live_sources.len(),
+            new_rules: known.rules.is_none().then(|| Arc::new(rules)),
         };
         spawn_all(context, known, sources, start, live_sources)
     }
@@ -75,18 +76,18 @@ struct Known {
 
 impl Known {
     fn read(store: &Store) -> Result<Self, StoreError> {
-        let meta = |key: &[u8]| store.meta(key);
-        let watermark = meta(keys::WATERMARK)?.and_then(|value| keys::read_watermark(&value));
-        let rows = store.meta_with_prefix(keys::OPEN_PREFIX)?;
-        let open = OpenSessions::restore(rows.iter().map(|(_, row)| row.as_slice()), watermark)?;
+        let watermark = store.watermark();
+        let rows = store.blobs_with_prefix(keys::OPEN_PREFIX)?;
+        let open = OpenSessions::restore(rows.iter().map(Vec::as_slice), watermark)?;
         let number = |value: Vec<u8>| value.try_into().ok();
         Ok(Self {
-            rules: store.rules()?,
+            rules: store.rules()?.map(|(rules, _)| rules),
             watermark,
-            first_day: meta(keys::FIRST_DAY)?
+            first_day: store
+                .blob(keys::FIRST_DAY)?
                 .and_then(|value| value.try_into().ok())
                 .map(|bytes| Day(i32::from_be_bytes(bytes))),
-            regroup: meta(keys::REGROUP)?.and_then(number).map(u64::from_be_bytes),
+            regroup: store.blob(keys::REGROUP)?.and_then(number).map(u64::from_be_bytes),
             open,
         })
     }
@@ -101,7 +102,7 @@ fn source_states(store: &Store, specs: &[SourceSpec]) -> Result<Vec<SourceState>
     for name in names {
         let row = match known.remove(&name) {
             Some(row) => serde_json::from_slice(&row)
-                .map_err(|error| StoreError::damaged(format!("source {name}: {error}")))?,
+                .map_err(|error| StoreError::Damaged(format!("source {name}: {error}")))?,
             None => SourceRow::default(),
         };
         states.push(SourceState::new(name, row));
@@ -136,6 +137,7 @@ fn context(
         watermark: known.watermark,
         rules: Arc::clone(rules),
         open_sessions: known.open.count(),
+        numbers: settings.store.numbers(),
         sources: statuses.collect(),
         regroup: None,
     };

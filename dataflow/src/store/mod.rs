@@ -10,6 +10,7 @@
 mod batch;
 mod commit;
 mod dead_letters;
+mod engine_state;
 mod error;
 mod facets;
 mod find;
