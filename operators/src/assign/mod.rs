@@ -243,7 +243,7 @@ impl CompiledRules {
         bodies.reset();
         self.secrets.redact(request, fresh, &self.secret, bodies);
         let request = &*request;
-        let hash = xxh3_64_with_seed(request.id.as_bytes(), self.id_seed);
+        let hash = self.id_hash(&request.id);
         let (outcome, decision) = if self.includes(request) {
             match self.decide(request, bodies, identity) {
                 Some(decision) => (Outcome::Session, Some(decision)),
@@ -271,10 +271,16 @@ impl CompiledRules {
             identity: id,
             day: self.zone.day_of(request.ts),
             ts: request.ts,
-            id_hash: if request.explicit_id { hash.max(1) } else { 0 },
+            id_hash: if request.explicit_id { hash } else { 0 },
             gap_ms,
             head_len,
         }
+    }
+
+    /// The keyed hash of an explicit id, never 0.
+    #[must_use]
+    pub fn id_hash(&self, id: &str) -> u64 {
+        xxh3_64_with_seed(id.as_bytes(), self.id_seed).max(1)
     }
 
     /// Why a stored request is where it is.
