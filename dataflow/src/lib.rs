@@ -5,7 +5,11 @@
 
 pub mod config;
 pub mod decode;
+pub mod engine;
 pub mod query;
+pub mod replay;
 pub mod service;
+pub mod sorted;
 pub mod source;
 pub mod store;
+pub mod verify;
