@@ -15,7 +15,8 @@ use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::{Findings, Origin, Outcomes};
 use crate::engine::progress::Progress;
 use crate::engine::sources::{SourceState, watermark};
-use crate::engine::{Context, PUSH_SOURCE_ID, Published, answers, keys};
+use crate::engine::standing::Standing;
+use crate::engine::{Context, PUSH_SOURCE_ID, answers, keys};
 use crate::service::{PushAnswer, RuleChange};
 use crate::store::{Commit, StoreError};
 
@@ -63,8 +64,8 @@ impl Committer {
         let answered = answer_texts(epoch, &closed, &findings);
         let commit = self.batch(&closed, &mut findings, &answered);
         self.context.store.commit(commit)?;
+        self.publish(&closed, findings)?;
         self.context.plan.committed_through(epoch);
-        self.publish(&closed, findings);
         // The coordinator may have ended already.
         let _ = self.coordinator.send(Command::Committed);
         reply(closed, answered);
@@ -137,19 +138,19 @@ impl Committer {
         commit
     }
 
-    fn publish(&mut self, closed: &Closed, findings: Findings) {
-        let plan = &closed.plan;
+    fn publish(&mut self, closed: &Closed, findings: Findings) -> Result<(), StoreError> {
+        let (plan, context) = (&closed.plan, &self.context);
         let settings = &plan.rules.rules().settings;
-        let published = Published {
-            epoch: plan.epoch,
+        let standing = Standing {
             watermark: self.watermark,
-            rules: Arc::clone(&plan.rules),
             open_sessions: self.open.count(),
-            numbers: self.context.store.numbers(),
             sources: self.sources.iter().map(|source| source.status(settings)).collect(),
             regroup: plan.regroup.clone().filter(|regroup| !regroup.is_done_by(plan.epoch)),
+            hot: Arc::clone(&context.hot),
+            hot_bytes_max: context.hot_bytes_max,
+            workers: context.workers,
         };
-        self.context.publish(published, findings.changes);
+        context.publish(standing, &plan.rules, findings.changes)
     }
 }
 

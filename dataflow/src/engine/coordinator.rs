@@ -216,7 +216,7 @@ impl Coordinator {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= self.context.epoch_bytes_max
+        self.bytes >= self.context.limits.bytes_max
     }
 
     /// Takes one thing, or waits until the open epoch may be due.

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use spoor_operators::session::Session;
-use spoor_operators::sessionize::{Options, Sessionize};
+use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
 use spoor_operators::time::Epoch;
 use differential_dataflow::VecCollection;
 use timely::dataflow::ProbeHandle;
@@ -42,9 +42,11 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
             context.remembers_changes,
         );
         let wake = Arc::clone(plan);
-        let options = Options::new(Epoch(first))
-            .with_hot_bytes(context.hot_bytes_max / context.workers)
-            .with_waker(move |activator| wake.on_wake(activator));
+        let options = SessionizeOptions {
+            hot_bytes_max: context.hot_bytes_max / context.workers,
+            first: Epoch(first),
+            waker: Some(Box::new(move |activator| wake.on_wake(activator))),
+        };
 
         let live = ingest(scope, Arc::clone(plan), first);
         let regrouped = regroup(scope, Arc::clone(plan), store.clone(), first);
@@ -78,15 +80,18 @@ fn closing(
     let plan: Arc<Plan> = Arc::clone(&context.plan);
     let closes = context.store.closing();
     sessions
-        .inspect_batch(move |&epoch, changes| {
-            let Some(plan) = plan.get(epoch) else { return };
-            let mut closing: HashMap<i64, i64> = HashMap::new();
-            for (session, _, weight) in changes {
-                *closing.entry(closes.at(session).0).or_default() += *weight as i64;
-            }
-            let known = &mut plan.findings.lock().closing;
-            for (at, weight) in closing {
-                *known.entry(at).or_default() += weight;
+        .inspect_batch(move |_, changes| {
+            // Nearly always of one epoch.
+            for changes in changes.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+                let Some(plan) = plan.get(changes[0].1) else { continue };
+                let mut closing: HashMap<i64, i64> = HashMap::new();
+                for (session, _, weight) in changes {
+                    *closing.entry(closes.at(session).0).or_default() += *weight as i64;
+                }
+                let known = &mut plan.findings.lock().closing;
+                for (at, weight) in closing {
+                    *known.entry(at).or_default() += weight;
+                }
             }
         })
         .probe_with(probe);

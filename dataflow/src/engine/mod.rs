@@ -26,6 +26,7 @@ pub mod reader;
 pub mod regroup;
 pub mod rules;
 pub mod sources;
+pub mod standing;
 pub mod start;
 
 use std::sync::Arc;
@@ -41,17 +42,18 @@ use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
 use spoor_operators::rules::edit::EditError;
 use spoor_operators::sessionize::backend::SessionChange;
-use spoor_operators::time::{Day, Epoch, EventTime};
+use spoor_operators::time::Day;
 
 use crate::engine::coordinator::Command;
 use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
 use crate::engine::plan::Plan;
-use crate::engine::regroup::Regroup;
-use crate::query::SourceStatus;
-use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services};
+use crate::engine::standing::Standing;
+use crate::service::{
+    PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View,
+};
 use crate::source::{SourceError, SourceId, SourceSpec};
-use crate::store::{Store, StoreError, StoreNumbers};
+use crate::store::{Store, StoreError, StoreNumbers, StoreView};
 
 /// Name of the source of pushed records.
 pub const PUSH_SOURCE: &str = "push";
@@ -158,20 +160,12 @@ pub struct Context {
 
 /// What everybody may see: the engine as of a committed epoch.
 pub struct Published {
-    /// That epoch.
-    pub epoch: Epoch,
-    /// The watermark then.
-    pub watermark: Option<EventTime>,
+    /// The store then.
+    pub view: Arc<StoreView>,
     /// The rules in force then.
     pub rules: Arc<CompiledRules>,
-    /// Sessions open then.
-    pub open_sessions: u64,
     /// Numbers of the store then.
     pub numbers: StoreNumbers,
-    /// By source.
-    pub sources: Vec<SourceStatus>,
-    /// A change of rules on its way.
-    pub regroup: Option<Arc<Regroup>>,
 }
 
 impl Context {
@@ -186,12 +180,22 @@ impl Context {
     }
 
     /// Lets everybody see a committed epoch.
-    pub(crate) fn publish(&self, published: Published, changes: Vec<SessionChange>) {
-        let epoch = published.epoch;
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn publish(
+        &self,
+        standing: Standing,
+        rules: &Arc<CompiledRules>,
+        changes: Vec<SessionChange>,
+    ) -> Result<(), StoreError> {
+        let published = Published::of(&self.store, standing, rules)?;
+        let epoch = published.view.epoch();
         self.published.store(Arc::new(published));
         if self.remembers_changes {
             self.feed.publish(epoch, changes);
         }
+        Ok(())
     }
 
     /// Requests the store retains.
@@ -202,7 +206,7 @@ impl Context {
     /// The first day to be retained, by the watermark.
     pub(crate) fn first_day(&self, rules: &CompiledRules) -> Option<Day> {
         let days = rules.rules().settings.retention_days?;
-        let watermark = self.published().watermark?;
+        let watermark = self.published().view.watermark()?;
         let today = rules.zone().day_of(watermark);
         Some(Day(today.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX))))
     }

@@ -30,24 +30,26 @@ pub fn overview<'s>(
     totals
         .concat(retained)
         .count_total()
-        .inspect_batch(move |&epoch, changes| {
-            let Some(plan) = plan.get(epoch) else { return };
-            let mut news: HashMap<Bucket, Option<Totals>> = HashMap::new();
-            for ((bucket, totals), _, weight) in changes {
-                if *weight > 0 {
-                    news.insert(bucket.clone(), Some(*totals));
-                } else {
-                    news.entry(bucket.clone()).or_default();
+        .inspect_batch(move |_, changes| {
+            for changes in changes.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+                if let Some(plan) = plan.get(changes[0].1) {
+                    note(changes, &mut plan.findings.lock().totals);
                 }
-            }
-            let known = &mut plan.findings.lock().totals;
-            for (bucket, totals) in news {
-                // A retraction may come in a later batch than what replaces it.
-                let entry = known.entry(bucket).or_default();
-                *entry = totals.or(*entry);
             }
         })
         .probe_with(probe);
+}
+
+type Counted = ((Bucket, Totals), u64, isize);
+
+/// Takes up what `count_total` says: the old totals of a bucket go, the new ones come, in any order.
+fn note(changes: &[Counted], known: &mut HashMap<Bucket, Option<Totals>>) {
+    for ((bucket, totals), _, weight) in changes {
+        let entry = known.entry(bucket.clone()).or_default();
+        if *weight > 0 {
+            *entry = Some(*totals);
+        }
+    }
 }
 
 /// What a store retains, at the first epoch; less what it drops, when it drops it. The first worker

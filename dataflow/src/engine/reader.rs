@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
 use spoor_operators::rules::edit::RuleEdit;
-use spoor_operators::time::{Epoch, EventTime};
+use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
-use crate::engine::clock::wall_clock;
 use crate::engine::coordinator::Command;
 use crate::engine::feed::EngineFeed;
-use crate::engine::{Context, Published};
-use crate::query::Status;
+use crate::engine::Context;
 use crate::service::{
     Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
     View,
 };
-use crate::store::{StoreView, ViewContext};
+use crate::store::StoreView;
 
 /// The services of an engine.
 pub(crate) fn services(
@@ -65,43 +63,8 @@ impl Context {
         if self.plan.has_failed() {
             return Err(ServiceError::Stopped);
         }
-        let published = self.published();
-        let view = self.store.view(ViewContext {
-            rules: Arc::clone(&published.rules),
-            watermark: published.watermark,
-            status: self.status(&published),
-        });
-        view.map(Arc::new).map_err(|error| ServiceError::Store(error.to_string()))
+        Ok(Arc::clone(&self.published().view))
     }
-
-    fn status(&self, published: &Published) -> Status {
-        let numbers = &published.numbers;
-        let rules = published.rules.rules();
-        Status {
-            epoch: published.epoch.0,
-            watermark: published.watermark.map(EventTime::millis),
-            lag_ms: published.watermark.map(|watermark| wall_clock().0 - watermark.0),
-            open_sessions: published.open_sessions,
-            sessions: numbers.sessions,
-            requests: numbers.requests,
-            sources: published.sources.clone(),
-            hot_bytes: self.hot.total(),
-            hot_budget_bytes: self.hot_bytes_max as u64,
-            resident_bytes: resident_bytes(),
-            store_bytes: numbers.disk_bytes,
-            rules_version: rules.version,
-            regroup: published.regroup.as_ref().map(|regroup| regroup.status()),
-            workers: self.workers,
-        }
-    }
-}
-
-/// Resident memory of this process, as the kernel counts it; 0 where there is no `/proc`.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }
 
 struct EngineAdmin(Sender<Command>);

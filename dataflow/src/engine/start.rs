@@ -20,6 +20,7 @@ use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
 use crate::engine::regroup::Regroup;
 use crate::engine::sources::{SourceRow, SourceState};
+use crate::engine::standing::Standing;
 use crate::engine::{
     Context, Engine, EngineError, PUSH_SOURCE, Published, Settings, graph, keys,
 };
@@ -47,7 +48,7 @@ impl Engine {
         let compiled = Arc::new(compiled.map_err(EngineError::Rules)?);
         let specs = settings.sources.clone();
         let sources = source_states(&settings.store, &specs)?;
-        let context = Arc::new(context(settings, &known, &sources, &compiled));
+        let context = Arc::new(context(settings, &known, &sources, &compiled)?);
         let (push_offset, live_sources) = (sources[0].row.offset, unfinished(&sources, &specs));
         let regroup = known.regroup.map(|version| {
             let total = context.retained_requests();
@@ -129,22 +130,24 @@ fn context(
     known: &Known,
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
-) -> Context {
+) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
-    let published = Published {
-        epoch: committed,
+    let hot = Arc::new(HotBytes::new(settings.workers));
+    let standing = Standing {
         watermark: known.watermark,
-        rules: Arc::clone(rules),
         open_sessions: known.open.count(),
-        numbers: settings.store.numbers(),
         sources: statuses.collect(),
         regroup: None,
+        hot: Arc::clone(&hot),
+        hot_bytes_max: settings.hot_bytes_max,
+        workers: settings.workers,
     };
-    Context {
+    let published = Published::of(&settings.store, standing, rules)?;
+    Ok(Context {
         plan: Arc::new(Plan::after(committed)),
         feed: Feed::after(committed),
-        hot: Arc::new(HotBytes::new(settings.workers)),
+        hot,
         workers: settings.workers,
         first_epoch: committed.0 + 1,
         hot_bytes_max: settings.hot_bytes_max,
@@ -160,7 +163,7 @@ fn context(
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),
         source_failures: Mutex::default(),
-    }
+    })
 }
 
 fn spawn_all(

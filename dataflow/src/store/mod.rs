@@ -8,6 +8,7 @@
 //! understood is [`StoreError::Damaged`], never a panic and never a guess.
 
 mod batch;
+mod closing;
 mod commit;
 mod dead_letters;
 mod engine_state;

@@ -1,0 +1,330 @@
+//! The engine as a whole, told as stories: pushes, rules, restarts, retention, subscribers.
+//!
+//! Each story runs on one and on three workers, ends by restarting on another number of workers,
+//! and then has the store verified against a batch run over its own log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
+use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
+use spoor_dataflow::service::{Event, PushAnswer, RuleChangeError, View};
+use spoor_dataflow::store::{Store, StoreOptions};
+use spoor_dataflow::verify::verify;
+use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::rules::edit::{ListEdit, RuleEdit};
+use spoor_operators::rules::{Gap, GroupingKey, Per, RuleSet, ScopeAction, ScopeRule, ignore_default};
+use spoor_operators::time::Epoch;
+
+const KEY: SecretKey = SecretKey([7; 32]);
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+fn settings(dir: &Path, workers: usize) -> Settings {
+    Settings {
+        store: Store::open(dir, StoreOptions::default()).unwrap(),
+        rules: RuleSet::default(),
+        key: KEY,
+        applications: Applications::default(),
+        descriptions: Descriptions::default(),
+        sources: Vec::new(),
+        workers,
+        hot_bytes_max: 1 << 20,
+        epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },
+        ends_with_sources: false,
+        refuses_future: false,
+        remembers_changes: true,
+    }
+}
+
+fn start(dir: &Path, workers: usize) -> Engine {
+    Engine::start(settings(dir, workers)).unwrap()
+}
+
+/// A request of a user, whose address is always another one's too.
+fn request(id: &str, ts: i64, session: &str, ip: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","ts":{ts},"method":"GET","host":"h","path":"/a","status":200,"ip":"{ip}",
+        "request":{{"headers":{{"x-session-id":"{session}","x-user":"u-{ip}"}}}}}}"#
+    )
+    .replace('\n', "")
+}
+
+fn push(engine: &Engine, lines: &[String]) -> PushAnswer {
+    let answer = engine.services().ingest.push(lines.join("\n").into(), None);
+    answer.blocking_recv().unwrap().unwrap()
+}
+
+fn view(engine: &Engine) -> Arc<dyn View> {
+    engine.services().reader.view().unwrap()
+}
+
+/// `namespace value start requests`, sorted.
+fn sessions(view: &dyn View) -> Vec<String> {
+    let query = SessionQuery {
+        filter: Filter::all(),
+        order: Order { by: Statistic::Start, descending: false },
+        first: 1000,
+        after: None,
+        count: true,
+    };
+    let page = view.sessions(&query).unwrap();
+    assert_eq!(page.total, Some(page.sessions.len() as u64));
+    let mut shown: Vec<_> = page
+        .sessions
+        .iter()
+        .map(|session| {
+            let identity = &session.identity;
+            let (start, requests) = (session.start.0, session.summary.requests);
+            format!("{} {} {start} {requests}", identity.namespace, identity.value)
+        })
+        .collect();
+    shown.sort();
+    shown
+}
+
+fn change(engine: &Engine, edit: RuleEdit) -> Epoch {
+    let answer = engine.services().admin.change(edit, None, None);
+    let change = answer.blocking_recv().unwrap().unwrap();
+    wait_for(engine, |view| view.status().regroup.is_none());
+    change.effective_epoch
+}
+
+fn wait_for(engine: &Engine, until: impl Fn(&dyn View) -> bool) {
+    for _ in 0..10_000 {
+        if until(&*view(engine)) {
+            return;
+        }
+        assert!(engine.is_running(), "the engine stopped");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it does not come about");
+}
+
+fn stop(engine: Engine) {
+    engine.stop();
+    engine.join().unwrap();
+}
+
+/// The store is what a batch run over its log gives.
+fn verified(dir: &Path) {
+    let store = Store::open(dir, StoreOptions::default()).unwrap();
+    let rules = store.rules().unwrap().unwrap().0;
+    let rules =
+        CompiledRules::new(&rules, &KEY, &Applications::default(), &Descriptions::default());
+    let report = verify(&store, &rules.unwrap(), 10, &mut |_| ()).unwrap();
+    assert_eq!(report.listed, Vec::<String>::new());
+}
+
+fn story(tell: impl Fn(&Path, usize)) {
+    for workers in [1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        tell(dir.path(), workers);
+        verified(dir.path());
+    }
+}
+
+fn key(name: &str, header: &str) -> GroupingKey {
+    GroupingKey {
+        name: name.into(),
+        point: format!("$request.header.{header}"),
+        namespace: None,
+        apps: Vec::new(),
+        hosts: Vec::new(),
+        paths: Vec::new(),
+        min_length: 1,
+        ignore: ignore_default(),
+        per: Per::None,
+        secret: false,
+        gap: None,
+    }
+}
+
+#[test]
+fn what_is_pushed_is_in_sessions_when_the_answer_comes_and_after_a_restart() {
+    story(|dir, workers| {
+        let engine = start(dir, workers);
+        let answer = push(
+            &engine,
+            &[
+                request("1", 0, "a", "10.0.0.1"),
+                request("2", 60 * MINUTE, "a", "10.0.0.1"),
+                request("1", 0, "a", "10.0.0.1"),
+                "no json".into(),
+                String::new(),
+                request("3", 5, "b", "10.0.0.2"),
+            ],
+        );
+        let counts = answer.counts;
+        let found = (counts.read, counts.accepted, counts.bad, counts.duplicate);
+        assert_eq!(found, (5, 3, 1, 1));
+        assert_eq!(answer.errors.len(), 1);
+        assert_eq!((answer.errors[0].line, answer.errors[0].code.as_str()), (4, "bad_json"));
+        let expected =
+            ["session-id a 0 1", "session-id a 3600000 1", "session-id b 5 1"].map(String::from);
+        assert_eq!(sessions(&*view(&engine)), expected);
+        stop(engine);
+
+        let engine = start(dir, 2);
+        assert_eq!(sessions(&*view(&engine)), expected);
+        // Late: it lies within the gap of both, and the duplicate is known after the restart.
+        let late = [request("4", 29 * MINUTE, "a", "10.0.0.1"), request("2", 60 * MINUTE, "a", "10.0.0.1")];
+        assert_eq!(push(&engine, &late).counts.duplicate, 1);
+        assert_eq!(sessions(&*view(&engine)), ["session-id a 0 2", "session-id a 3600000 1", "session-id b 5 1"]);
+        push(&engine, &[request("5", 31 * MINUTE, "a", "10.0.0.1")]);
+        assert_eq!(sessions(&*view(&engine)), ["session-id a 0 4", "session-id b 5 1"]);
+        let letters = view(&engine).dead_letters(10, None).unwrap();
+        assert_eq!((letters.total, letters.letters[0].raw.as_slice()), (1, &b"no json"[..]));
+        stop(engine);
+    });
+}
+
+#[test]
+fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
+    story(|dir, workers| {
+        let engine = start(dir, workers);
+        let mut lines = Vec::new();
+        for n in 0..200_i64 {
+            let (session, ip) = (format!("s{}", n % 20), format!("10.0.0.{}", n % 7));
+            lines.push(request(&n.to_string(), n * MINUTE, &session, &ip));
+        }
+        push(&engine, &lines);
+        let before = sessions(&*view(&engine));
+        change(
+            &engine,
+            RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None }),
+        );
+        let by_user = sessions(&*view(&engine));
+        assert_eq!(by_user.len(), 7);
+        assert!(by_user.iter().all(|session| session.starts_with("user u-10.0.0.")));
+        push(&engine, &[request("late", 3 * MINUTE, "s1", "10.0.0.1")]);
+        stop(engine);
+
+        let engine = start(dir, 2);
+        change(&engine, RuleEdit::Grouping(ListEdit::Delete { name: "user".into() }));
+        let mut after = before.clone();
+        let position = after.iter().position(|s| s.starts_with("session-id s1 60000")).unwrap();
+        after[position] = after[position].replace(" 1", " 2");
+        after.sort();
+        assert_eq!(sessions(&*view(&engine)).len(), after.len());
+        assert_eq!(
+            sessions(&*view(&engine)).iter().filter(|s| !before.contains(s)).count(),
+            1,
+            "only the session of the late request differs"
+        );
+
+        // A longer gap joins, and none leaves only the days.
+        let mut settings = RuleSet::default().settings;
+        settings.gap = Gap::None;
+        change(&engine, RuleEdit::Settings(settings));
+        assert_eq!(sessions(&*view(&engine)).len(), 20);
+
+        // What is excluded is in no session, and comes back.
+        let exclude = ScopeRule {
+            name: "none".into(),
+            path: Some("/a".into()),
+            action: ScopeAction::Exclude,
+            ..ScopeRule::default()
+        };
+        let first = Some("no-preflight".into());
+        change(&engine, RuleEdit::Scope(ListEdit::Create { item: exclude, before: first }));
+        assert_eq!(sessions(&*view(&engine)), Vec::<String>::new());
+        assert_eq!(view(&engine).status().requests, 201);
+        change(&engine, RuleEdit::Scope(ListEdit::Delete { name: "none".into() }));
+        assert_eq!(sessions(&*view(&engine)).len(), 20);
+        stop(engine);
+    });
+}
+
+#[test]
+fn a_change_for_another_version_is_refused_with_the_rules_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(dir.path(), 1);
+    let edit = RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None });
+    let change = |edit: &RuleEdit, expected, key: Option<&str>| {
+        let admin = engine.services().admin;
+        admin.change(edit.clone(), expected, key.map(String::from)).blocking_recv().unwrap()
+    };
+    let accepted = change(&edit, Some(1), Some("k")).unwrap();
+    assert_eq!(accepted.rules.version, 2);
+    let repeated = change(&edit, Some(1), Some("k")).unwrap();
+    assert_eq!(repeated.effective_epoch, accepted.effective_epoch);
+    let other = RuleEdit::Grouping(ListEdit::Delete { name: "user".into() });
+    assert!(matches!(change(&other, None, Some("k")), Err(RuleChangeError::KeyReused)));
+    match change(&other, Some(1), None) {
+        Err(RuleChangeError::Conflict { current }) => assert_eq!(current.version, 2),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(change(&edit, None, None), Err(RuleChangeError::Invalid(_))));
+    stop(engine);
+}
+
+#[test]
+fn a_repeated_push_answers_what_it_answered_the_first_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let push = |engine: &Engine| {
+        let body = request("1", 0, "a", "10.0.0.1").replace(r#""id":"1","#, "");
+        let answer = engine.services().ingest.push(body.into(), Some("once".into()));
+        answer.blocking_recv().unwrap().unwrap()
+    };
+    let engine = start(dir.path(), 1);
+    let first = push(&engine);
+    assert_eq!(push(&engine), first);
+    stop(engine);
+    let engine = start(dir.path(), 2);
+    assert_eq!(push(&engine), first);
+    assert_eq!(sessions(&*view(&engine)), ["session-id a 0 1"]);
+    stop(engine);
+}
+
+#[test]
+fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
+    story(|dir, workers| {
+        let engine = start(dir, workers);
+        let day = |n: i64| request(&format!("d{n}"), n * DAY, "a", "10.0.0.1");
+        push(&engine, &[day(0), day(1), day(8)]);
+        wait_for(&engine, |view| view.status().sessions == 2);
+        assert_eq!(sessions(&*view(&engine)).len(), 2);
+        let answer = push(&engine, &[day(0)]);
+        assert_eq!((answer.counts.expired, answer.counts.accepted), (1, 0));
+        assert_eq!(answer.errors[0].code, "expired");
+        let overview = view(&engine).overview(None, None, 60).unwrap();
+        assert_eq!((overview.totals.requests, overview.totals.sessions), (2, 2));
+        stop(engine);
+        let engine = start(dir, 2);
+        assert_eq!(push(&engine, &[day(0)]).counts.expired, 1);
+        push(&engine, &[day(20)]);
+        wait_for(&engine, |view| view.status().sessions == 1);
+        let overview = view(&engine).overview(None, None, 60).unwrap();
+        assert_eq!((overview.totals.requests, overview.totals.sessions), (1, 1));
+        stop(engine);
+    });
+}
+
+#[test]
+fn a_subscriber_gets_a_snapshot_then_each_difference_once_and_can_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(dir.path(), 2);
+    push(&engine, &[request("1", 0, "a", "10.0.0.1")]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let feed = engine.services().feed;
+    let mut changes = feed.session_changes(Filter::all(), None, 10).unwrap();
+    let mut next = || runtime.block_on(changes.next()).unwrap().unwrap();
+    let Event::Snapshot { epoch, sessions, truncated } = next() else { panic!("no snapshot") };
+    assert_eq!((sessions.len(), truncated), (1, false));
+    // Two epochs, told at once because nobody fetched in between.
+    push(&engine, &[request("2", 1, "a", "10.0.0.1")]);
+    push(&engine, &[request("3", 2, "a", "10.0.0.1"), request("4", 0, "b", "10.0.0.1")]);
+    let expect = |event: Event| {
+        let Event::Changes { added, updated, removed, .. } = event else { panic!("{event:?}") };
+        assert_eq!((added.len(), updated.len(), removed.len()), (1, 1, 0));
+        assert_eq!(updated[0].summary.requests, 3);
+        assert_eq!(&*added[0].identity.value, "b");
+    };
+    expect(next());
+    let mut resumed = feed.session_changes(Filter::all(), Some(epoch), 10).unwrap();
+    expect(runtime.block_on(resumed.next()).unwrap().unwrap());
+    stop(engine);
+}
