@@ -1,5 +1,6 @@
 //! The main job on a file, to its end: run the dataflow over the sources, then write each session.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -92,8 +93,7 @@ pub fn write_sessions(
     out: &mut dyn Write,
 ) -> Result<(u64, u64), ReplayError> {
     let mut sorter = Sorter::default();
-    let (mut sessions, mut identities) = (0, 0);
-    let mut failed = None;
+    let (mut sessions, mut failed) = (0, None);
     view.for_each_session(&mut |session| {
         let written = line(view, session, with_requests)
             .and_then(|(key, line)| Ok(sorter.push(key, line)?));
@@ -104,9 +104,40 @@ pub fn write_sessions(
     if let Some(error) = failed {
         return Err(error);
     }
-    identities += view.count_identities()?;
-    sorter.finish(out)?;
-    Ok((sessions, identities))
+    let mut identities = Identities::default();
+    sorter.finish(&mut |key, line| {
+        identities.see(key);
+        out.write_all(line)?;
+        out.write_all(b"\n")
+    })?;
+    out.flush()?;
+    Ok((sessions, identities.count))
+}
+
+/// Counts identities of sorted keys: those with one namespace and value come together, and are
+/// more than one only where a key is per app or host.
+#[derive(Default)]
+struct Identities {
+    words: Vec<u8>,
+    ids: HashSet<[u8; ID_BYTES]>,
+    count: u64,
+}
+
+/// Bytes of a key after namespace and value: start, identity.
+const START_BYTES: usize = 8;
+const ID_BYTES: usize = 16;
+
+impl Identities {
+    fn see(&mut self, key: &[u8]) {
+        let (words, tail) = key.split_at(key.len() - START_BYTES - ID_BYTES);
+        if self.words != words {
+            self.words = words.to_vec();
+            self.ids.clear();
+        }
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&tail[START_BYTES..]);
+        self.count += u64::from(self.ids.insert(id));
+    }
 }
 
 fn line(

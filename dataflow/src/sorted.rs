@@ -55,11 +55,14 @@ impl Sorter {
         Ok(())
     }
 
-    /// Writes every line, in order of the keys.
+    /// Visits every key and line, in order of the keys.
     ///
     /// # Errors
-    /// A temporary file cannot be read, or the output not written.
-    pub fn finish(mut self, out: &mut dyn Write) -> io::Result<()> {
+    /// A temporary file cannot be read, or `visit` fails.
+    pub fn finish(
+        mut self,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         self.held.sort_unstable();
         let mut runs: Vec<Box<dyn Iterator<Item = io::Result<Pair>>>> = Vec::new();
         for run in std::mem::take(&mut self.runs) {
@@ -73,14 +76,13 @@ impl Sorter {
                 heads.push(Reverse((pair?, number)));
             }
         }
-        while let Some(Reverse(((_, line), number))) = heads.pop() {
-            out.write_all(&line)?;
-            out.write_all(b"\n")?;
+        while let Some(Reverse(((key, line), number))) = heads.pop() {
+            visit(&key, &line)?;
             if let Some(pair) = runs[number].next() {
                 heads.push(Reverse((pair?, number)));
             }
         }
-        out.flush()
+        Ok(())
     }
 }
 
@@ -111,10 +113,14 @@ mod tests {
             for n in (0..100_u32).rev() {
                 sorter.push(n.to_be_bytes().to_vec(), format!("line {n}").into_bytes()).unwrap();
             }
-            let mut out = Vec::new();
-            sorter.finish(&mut out).unwrap();
-            let expected: String = (0..100).map(|n| format!("line {n}\n")).collect();
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            let mut found = Vec::new();
+            let mut visit = |_: &[u8], line: &[u8]| {
+                found.push(String::from_utf8_lossy(line).into_owned());
+                Ok(())
+            };
+            sorter.finish(&mut visit).unwrap();
+            let expected: Vec<_> = (0..100).map(|n| format!("line {n}")).collect();
+            assert_eq!(found, expected);
         }
     }
 }

@@ -13,6 +13,7 @@ mod commit;
 mod dead_letters;
 mod engine_state;
 mod error;
+mod export;
 mod facets;
 mod find;
 mod hot;

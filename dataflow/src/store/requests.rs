@@ -30,7 +30,7 @@ pub(super) struct Logged {
 }
 
 impl Logged {
-    fn id(&self) -> Result<&str, StoreError> {
+    pub(super) fn id(&self) -> Result<&str, StoreError> {
         Ok(log::peek(&self.stored)?.1)
     }
 }

@@ -1,0 +1,43 @@
+//! Everything of a view, one after another: what a replay writes out.
+
+use spoor_operators::session::Session;
+use spoor_operators::sessionize::backend::DayKey;
+
+use super::hot::decode_row;
+use super::view::StoreView;
+use super::{Family, StoreError};
+
+impl StoreView {
+    /// Visits every session in order of day, partition, identity and start, until `visit` says no.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn for_each_session(
+        &self,
+        visit: &mut dyn FnMut(&Session) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut options = self.options();
+        options.set_total_order_seek(true);
+        options.fill_cache(false);
+        let mut rows =
+            self.inner().db.raw_iterator_cf_opt(self.inner().cf(Family::Sessions), options);
+        rows.seek_to_first();
+        while let Some((key, row)) = rows.item() {
+            if !visit(&decode_row(key, row)?) {
+                break;
+            }
+            rows.next();
+        }
+        Ok(rows.status()?)
+    }
+
+    /// The ids of a session's requests, in `(ts, id)` order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Limit`], failures of RocksDB.
+    pub fn request_ids(&self, session: &Session) -> Result<Vec<String>, StoreError> {
+        let key = DayKey { day: session.day, identity: session.identity.id };
+        let requests = self.logged(key, session.start, session.end)?;
+        requests.iter().map(|request| Ok(request.id()?.to_owned())).collect()
+    }
+}
