@@ -12,6 +12,8 @@ mod har;
 mod json;
 pub mod mapping;
 mod ndjson;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod value;
 

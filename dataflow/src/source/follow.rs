@@ -220,6 +220,10 @@ impl Follow {
             return Ok(None);
         }
         let Some(format) = self.format.clone() else { return Ok(None) };
+        if format.is_document() {
+            let reason = "a document cannot be followed, only lines".into();
+            return Err(SourceError::Format { name: self.name.to_string(), reason });
+        }
         let Some(piece) = self.cutter.cut(when) else { return Ok(None) };
         if !ends {
             self.learn(piece.end).map_err(|error| self.io_error(error))?;
@@ -233,11 +237,7 @@ impl Follow {
         let whole = memchr::memrchr(b'\n', buffered).map_or(0, |at| at + 1);
         let refused = |reason| SourceError::Format { name: self.name.to_string(), reason };
         let head = if ends { buffered } else { &buffered[..whole] };
-        let found = detect(head).map_err(refused)?;
-        if found.as_ref().is_some_and(Format::is_document) {
-            return Err(refused("a document cannot be followed, only lines".into()));
-        }
-        self.format = found.map(Arc::new);
+        self.format = detect(head).map_err(refused)?.map(Arc::new);
         Ok(self.format.is_some())
     }
 
@@ -288,11 +288,13 @@ impl Follow {
             if let Some(chunk) = self.cut(ends)? {
                 return Ok(Some(chunk));
             }
-            if !ends || self.file.is_none() {
+            if !rotated || self.file.is_none() {
                 return Ok(None);
             }
-            self.file = None;
-            self.number += 1;
+            if ends {
+                self.file = None;
+                self.number += 1;
+            }
             return self.advance();
         }
         if let Some(chunk) = self.cut(true)? {
