@@ -220,3 +220,6 @@ impl<'de> Deserialize<'de> for Point {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
     fn message(&mut self, side: Side) -> Result<Base> {
         let start = self.at;
         if self.eat("header.") {
-            return Ok(Base::Header(side, self.name()?.to_lowercase()));
+            return Ok(Base::Header(side, self.name()?.to_ascii_lowercase()));
         }
         if self.eat("cookie.") {
             return Ok(Base::Cookie(side, self.name()?));
