@@ -18,6 +18,11 @@ use crate::wire::{Malformed, Reader, put_str, put_u64};
 /// Up to this many entries are scanned; beyond, there is a table.
 pub const SCAN_MAX: usize = 32;
 
+/// Room made for the entries of a first request.
+const FIRST_ENTRIES: usize = 8;
+/// Room made for the texts of a first request.
+const FIRST_TEXT_BYTES: usize = 160;
+
 /// Counts by `(field, text)`.
 #[derive(Default)]
 pub struct Breakdown {
@@ -113,6 +118,14 @@ impl Breakdown {
         (0..self.entries.len()).map(|at| (self.fact(at), self.entries[at].count))
     }
 
+    /// See [`crate::summary::Summary::warm`].
+    #[inline]
+    pub(crate) fn warm(&self) -> u64 {
+        let entries = self.entries.iter().step_by(2).take(SCAN_MAX / 2).map(|entry| entry.hash);
+        let texts = self.texts.as_bytes().iter().step_by(64).take(4).map(|byte| u64::from(*byte));
+        entries.chain(texts).fold(0, u64::wrapping_add)
+    }
+
     /// Approximate bytes on the heap that are not shared with an earlier copy.
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
@@ -168,6 +181,9 @@ impl Breakdown {
 
     fn push(&mut self, fact: &Fact<'_>, count: u64) -> usize {
         let at = self.entries.len();
+        if at == 0 {
+            self.entries.reserve(FIRST_ENTRIES);
+        }
         append(&mut self.texts, fact.text);
         self.entries.push(Entry::new(fact, count, self.texts.len()));
         if self.entries.len() * 2 > self.table.len() && self.entries.len() > SCAN_MAX {
@@ -244,6 +260,9 @@ impl Breakdown {
 /// Appends to a text that copies may share.
 fn append(texts: &mut Arc<String>, more: &str) {
     if let Some(own) = Arc::get_mut(texts) {
+        if own.is_empty() {
+            own.reserve(FIRST_TEXT_BYTES);
+        }
         own.push_str(more);
     } else {
         let room = texts.len() / 8 + 2 * more.len();

@@ -93,6 +93,12 @@ impl Histogram {
         self.cells.len()
     }
 
+    /// See [`crate::summary::Summary::warm`].
+    #[inline]
+    pub(crate) fn warm(&self) -> u64 {
+        self.cells.get(self.cells.len() / 2).copied().unwrap_or(0)
+    }
+
     /// Approximate bytes on the heap.
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {

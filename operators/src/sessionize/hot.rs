@@ -45,6 +45,12 @@ impl Hot {
         self.entries.len()
     }
 
+    /// The state of an identity-day, if it is here.
+    pub fn get(&self, key: DayKey) -> Option<&DayState> {
+        let at = self.index.find(hash(key), |at| self.entries[*at as usize].key == key)?;
+        Some(&self.entries[*at as usize].state)
+    }
+
     /// The position of an identity-day, loaded if it is not here. Good until the next call.
     pub fn position(&mut self, key: DayKey, load: impl FnOnce() -> DayState) -> usize {
         let hash = hash(key);

@@ -19,6 +19,7 @@ mod rebuild;
 mod state;
 mod totals;
 
+use std::hint::black_box;
 use std::mem;
 use std::sync::Arc;
 
@@ -40,6 +41,11 @@ pub use totals::MinuteApp;
 
 /// Hot state of a worker, unless said otherwise: 1 GiB.
 pub const HOT_BYTES_DEFAULT: usize = 1 << 30;
+
+/// Identity-days whose state is brought into the processor's cache together.
+const WARMED: usize = 16;
+/// Bytes the processor reads at once.
+const CACHE_LINE: usize = 64;
 
 /// An epoch's differences, consolidated.
 #[derive(Debug, Default)]
@@ -120,8 +126,16 @@ impl<B: SessionBackend> Sessionizer<B> {
         };
         order.extend(events.iter().enumerate().map(place));
         order.sort_unstable();
-        for group in order.chunk_by(|a, b| a.key == b.key) {
-            self.identity_day(epoch, group, events, out);
+        let mut groups = order.chunk_by(|a, b| a.key == b.key);
+        loop {
+            let ahead: SmallVec<[&[Place]; WARMED]> = groups.by_ref().take(WARMED).collect();
+            if ahead.is_empty() {
+                break;
+            }
+            self.warm(&ahead, events);
+            for group in ahead {
+                self.identity_day(epoch, group, events, out);
+            }
         }
         order.clear();
         self.work.order = order;
@@ -131,6 +145,24 @@ impl<B: SessionBackend> Sessionizer<B> {
         counts.hot_bytes = self.hot.bytes() as u64;
         counts.hot_days = self.hot.len() as u64;
         self.backend.seal(epoch, counts);
+    }
+
+    /// Reads a little of everything the next identity-days will need. Most of it is not in the
+    /// processor's cache, and reads that do not wait for one another overlap.
+    fn warm(&self, groups: &[&[Place]], events: &Events) {
+        let mut states = SmallVec::<[&DayState; WARMED]>::new();
+        states.extend(groups.iter().filter_map(|group| self.hot.get(group[0].key)));
+        let mut sessions = SmallVec::<[&Session; WARMED]>::new();
+        sessions.extend(states.iter().filter_map(|state| state.last()));
+        let read = sessions.iter().map(|session| session.end.0 as u64).fold(0, u64::wrapping_add);
+        let deep = sessions.iter().map(|session| session.summary.warm());
+        let read = deep.fold(read, u64::wrapping_add);
+        let payload = |place: &Place| {
+            let payload = &events[place.at as usize].0.payload;
+            payload.iter().step_by(CACHE_LINE).take(4).map(|byte| u64::from(*byte)).sum::<u64>()
+        };
+        let payloads = groups.iter().flat_map(|group| group.iter().take(WARMED)).map(payload);
+        black_box(payloads.fold(read, u64::wrapping_add));
     }
 
     fn identity_day(

@@ -75,6 +75,11 @@ impl DayState {
         Some(&self.slots.first()?.session.identity)
     }
 
+    /// The last session, the likeliest to go on.
+    pub fn last(&self) -> Option<&Session> {
+        Some(&self.slots.last()?.session)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

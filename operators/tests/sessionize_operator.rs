@@ -1,0 +1,145 @@
+//! The operator's manners: it waits for its backend, seals every epoch in order, lets nobody
+//! downstream think an epoch complete before it is sealed, and asks the backend only what it must.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use differential_dataflow::AsCollection;
+use spoor_operators::facts::Assigned;
+use spoor_operators::sessionize::backend::{
+    DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
+};
+use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
+use spoor_operators::sessionize::{Differences, Sessionizer};
+use spoor_operators::time::Epoch;
+use support::parse;
+use timely::dataflow::operators::{Input, Probe};
+use timely::scheduling::SyncActivator;
+
+/// What a backend was asked and told.
+#[derive(Default)]
+struct Asked {
+    /// Epochs before this one are durable.
+    ready_until: u64,
+    ready: usize,
+    sessions: usize,
+    ids: usize,
+    requests: usize,
+    sealed: Vec<u64>,
+    changed: Vec<(u64, DayKey)>,
+}
+
+/// A memory backend that says what it was asked.
+#[derive(Clone, Default)]
+struct Watched {
+    inner: Arc<Mutex<MemoryBackend>>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+impl SessionBackend for Watched {
+    fn ready(&mut self, epoch: Epoch) -> bool {
+        let mut asked = self.asked.lock().unwrap();
+        asked.ready += 1;
+        epoch.0 <= asked.ready_until
+    }
+    fn sessions(&mut self, key: DayKey) -> Sessions {
+        self.asked.lock().unwrap().sessions += 1;
+        self.inner.lock().unwrap().sessions(key)
+    }
+    fn ids(&mut self, key: DayKey, out: &mut IdSet) {
+        self.asked.lock().unwrap().ids += 1;
+        self.inner.lock().unwrap().ids(key, out);
+    }
+    fn requests(&mut self, key: DayKey) -> Vec<Assigned> {
+        self.asked.lock().unwrap().requests += 1;
+        self.inner.lock().unwrap().requests(key)
+    }
+    fn change(&mut self, epoch: Epoch, change: DayChange) {
+        self.asked.lock().unwrap().changed.push((epoch.0, change.key));
+        self.inner.lock().unwrap().change(epoch, change);
+    }
+    fn seal(&mut self, epoch: Epoch, _: EpochCounts) {
+        self.asked.lock().unwrap().sealed.push(epoch.0);
+    }
+}
+
+#[test]
+fn epochs_wait_for_the_backend_and_are_sealed_in_order_from_the_first_one_on() {
+    timely::execute_directly(|worker| {
+        let backend = Watched::default();
+        let asked = Arc::clone(&backend.asked);
+        let activator = Arc::new(Mutex::new(None::<SyncActivator>));
+        let kept = Arc::clone(&activator);
+        let waker = Box::new(move |activator| *kept.lock().unwrap() = Some(activator));
+        let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
+            let (input, stream) = scope.new_input::<Vec<_>>();
+            let first = Epoch(5);
+            let options = SessionizeOptions { first, waker: Some(waker), ..Default::default() };
+            let out = stream.as_collection().sessionize(backend, options);
+            (input, out.sessions.inner.probe().0)
+        });
+        input.advance_to(5);
+        input.send((parse("a@0").0.assigned(), 5, 1));
+        input.advance_to(7);
+        input.send((parse("a@1").0.assigned(), 7, 1));
+        input.advance_to(8);
+        (0..10).for_each(|_| drop(worker.step()));
+        assert!(probe.less_equal(&5), "nothing is complete before the backend is ready");
+        let asked_before = asked.lock().unwrap().ready;
+        (0..10).for_each(|_| drop(worker.step()));
+        assert_eq!(asked.lock().unwrap().ready, asked_before, "it sleeps until it is woken");
+
+        for (ready_until, sealed) in [(5, vec![5]), (6, vec![5, 6]), (100, vec![5, 6, 7])] {
+            asked.lock().unwrap().ready_until = ready_until;
+            activator.lock().unwrap().as_ref().unwrap().activate().unwrap();
+            (0..10).for_each(|_| drop(worker.step()));
+            let next = sealed.last().unwrap() + 1;
+            assert_eq!(asked.lock().unwrap().sealed, sealed);
+            assert!(!probe.less_than(&next) && probe.less_equal(&next));
+        }
+        input.send((parse("b@1").0.assigned(), 8, 1));
+        input.close();
+        while worker.step() {}
+        assert_eq!(asked.lock().unwrap().sealed, [5, 6, 7, 8]);
+        assert!(!probe.less_equal(&u64::MAX), "the end of the input is the end of the output");
+    });
+}
+
+#[test]
+fn an_insertion_asks_for_an_identity_day_once_and_never_for_its_requests() {
+    let backend = Watched::default();
+    let asked = Arc::clone(&backend.asked);
+    asked.lock().unwrap().ready_until = u64::MAX;
+    let mut sessionizer = Sessionizer::new(backend, usize::MAX);
+    let mut out = Differences::default();
+    for epoch in 0..100_u64 {
+        let request = |n: u64| {
+            let at = epoch * 100 + (n * 37) % 150;
+            (parse(&format!("a@{at}#{}!{n}", epoch * 100 + n + 1)).0.assigned(), 1)
+        };
+        let mut events = (0..100).map(request).collect();
+        out.sessions.clear();
+        sessionizer.process(Epoch(epoch), &mut events, &mut out);
+        assert!(out.sessions.len() <= 2, "one session goes on, whatever came before");
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked.sessions, asked.ids, asked.requests), (1, 0, 0));
+}
+
+#[test]
+fn identity_days_are_told_in_order_and_once_an_epoch() {
+    let backend = Watched::default();
+    let asked = Arc::clone(&backend.asked);
+    let mut sessionizer = Sessionizer::new(backend, usize::MAX);
+    let requests = ["b@90000", "a@0", "c@5", "a@90000", "a@7", "@3!1", "c@6", "b@1", "-z@1"];
+    let mut events =
+        requests.iter().map(|text| parse(text)).map(|(r, d)| (r.assigned(), d)).collect();
+    sessionizer.process(Epoch(0), &mut events, &mut Differences::default());
+    let changed = asked.lock().unwrap().changed.clone();
+    assert_eq!(changed.len(), 6);
+    assert!(changed.is_sorted() && changed.windows(2).all(|pair| pair[0] != pair[1]));
+}
