@@ -63,7 +63,9 @@ impl Session {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let identity = &*self.identity;
         out.push(ROW_VERSION);
-        out.push(u8::from(identity.weak) * WEAK | u8::from(identity.secret) * SECRET);
+        let weak = if identity.weak { WEAK } else { 0 };
+        let secret = if identity.secret { SECRET } else { 0 };
+        out.push(weak | secret);
         out.extend_from_slice(&identity.id.0.to_be_bytes());
         put_i64(out, i64::from(self.day.0));
         put_i64(out, self.start.0);

@@ -59,8 +59,8 @@ fn session(requests: &[Counted]) -> Session {
         namespace: "n".into(),
         value: "v".into(),
         qualifier: "".into(),
-        weak: requests.len() % 2 == 0,
-        secret: requests.len() % 3 == 0,
+        weak: requests.len().is_multiple_of(2),
+        secret: requests.len().is_multiple_of(3),
     };
     Session {
         identity: Arc::new(identity),

@@ -172,17 +172,18 @@ impl Model {
     fn totals(&self) -> BTreeMap<MinuteApp, Totals> {
         let mut totals = BTreeMap::<MinuteApp, Totals>::new();
         for request in self.counted().into_iter().flat_map(|(_, requests)| requests) {
-            let app = if request.body % 4 == 0 { "shop" } else { "bank" };
+            let app = if request.body.is_multiple_of(4) { "shop" } else { "bank" };
             let sums = totals.entry((request.ms.div_euclid(60_000), app.into())).or_default();
             sums.requests += 1;
             sums.errors += i64::from(request.status >= 400);
             sums.server_errors += i64::from(request.status >= 500);
             sums.detections += (request.body % 3) as i64;
             sums.malicious += i64::from(request.body % 3 > 0);
-            sums.blocked += i64::from(request.body % 5 == 0);
+            sums.blocked += i64::from(request.body.is_multiple_of(5));
             sums.request_bytes += request.body as i64 + 1;
             sums.response_bytes += 10;
-            sums.duration_ns += if request.body % 2 == 0 { request.body as i64 * 1000 } else { 0 };
+            sums.duration_ns +=
+                if request.body.is_multiple_of(2) { request.body as i64 * 1000 } else { 0 };
         }
         for session in self.sessions() {
             let sums = totals.entry((session.start.div_euclid(60_000), "".into())).or_default();
@@ -223,7 +224,7 @@ impl Expected {
         self.errors += u64::from(request.status >= 400);
         self.attacks += request.body % 3;
         self.request_bytes += request.body + 1;
-        if request.body % 2 == 0 {
+        if request.body.is_multiple_of(2) {
             self.timed += 1;
             self.longest_ns = self.longest_ns.max(request.body * 1000);
         }

@@ -87,16 +87,17 @@ fn epochs_wait_for_the_backend_and_are_sealed_in_order_from_the_first_one_on() {
         input.advance_to(7);
         input.send((parse("a@1").0.assigned(), 7, 1));
         input.advance_to(8);
-        (0..10).for_each(|_| drop(worker.step()));
+        let mut settle = || (0..10).for_each(|_| _ = worker.step());
+        settle();
         assert!(probe.less_equal(&5), "nothing is complete before the backend is ready");
         let asked_before = asked.lock().unwrap().ready;
-        (0..10).for_each(|_| drop(worker.step()));
+        settle();
         assert_eq!(asked.lock().unwrap().ready, asked_before, "it sleeps until it is woken");
 
         for (ready_until, sealed) in [(5, vec![5]), (6, vec![5, 6]), (100, vec![5, 6, 7])] {
             asked.lock().unwrap().ready_until = ready_until;
             activator.lock().unwrap().as_ref().unwrap().activate().unwrap();
-            (0..10).for_each(|_| drop(worker.step()));
+            settle();
             let next = sealed.last().unwrap() + 1;
             assert_eq!(asked.lock().unwrap().sealed, sealed);
             assert!(!probe.less_than(&next) && probe.less_equal(&next));

@@ -100,7 +100,11 @@ impl Retained {
     /// What the log is told.
     pub fn log_change(&mut self) -> LogChange {
         let after = mem::take(&mut self.after);
-        if self.same_stored { LogChange::Derived(after) } else { LogChange::Replace(after) }
+        match self.same_stored {
+            true if after.is_empty() => LogChange::None,
+            true => LogChange::Derived(after),
+            false => LogChange::Replace(after),
+        }
     }
 }
 

@@ -53,15 +53,15 @@ impl Req {
             status: self.status,
             request_bytes: self.body + 1,
             response_bytes: 10,
-            duration_ns: (self.body % 2 == 0).then_some(self.body * 1000),
+            duration_ns: (self.body.is_multiple_of(2)).then_some(self.body * 1000),
             detections: (self.body % 3) as u32,
-            blocked: self.body % 5 == 0,
+            blocked: self.body.is_multiple_of(5),
             ..Numbers::default()
         };
         let (status, endpoint) = (self.status.to_string(), format!("GET /{}", self.body % 7));
         let mut facts = vec![
             Fact::new(Field::Status, &status),
-            Fact::new(Field::App, if self.body % 4 == 0 { "shop" } else { "bank" }),
+            Fact::new(Field::App, if self.body.is_multiple_of(4) { "shop" } else { "bank" }),
             Fact::new(Field::Endpoint, &endpoint),
         ];
         facts.extend((0..numbers.detections).map(|_| Fact::new(Field::Attack, "sqli")));
