@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::engine::limits;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -60,13 +61,13 @@ pub struct StoreConfig {
     /// Directory of the store; made when it is not there.
     pub dir: PathBuf,
     /// Whether each commit waits for the disk. Without it a loss of power may take back the last
-    /// epochs (never parts of one); a crash of the program may not.
+    /// epochs (never parts of one); a crash of the program may not either way.
     pub sync: bool,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { dir: "state".into(), sync: false }
+        Self { dir: "state".into(), sync: true }
     }
 }
 
@@ -82,8 +83,6 @@ pub struct EngineConfig {
     pub epoch_min_ms: u64,
     /// Longest age of an epoch in milliseconds, under load.
     pub epoch_max_ms: u64,
-    /// Most records of an epoch.
-    pub epoch_records: usize,
     /// Most input bytes of an epoch.
     pub epoch_bytes: ByteSize,
 }
@@ -95,8 +94,7 @@ impl Default for EngineConfig {
             hot_bytes: ByteSize(512 << 20),
             epoch_min_ms: 10,
             epoch_max_ms: 1_000,
-            epoch_records: 100_000,
-            epoch_bytes: ByteSize(64 << 20),
+            epoch_bytes: ByteSize(limits::EPOCH_BYTES_MAX as u64),
         }
     }
 }
@@ -436,7 +434,6 @@ impl Config {
             "engine.epoch_min_ms",
             || "at least 1 and not above epoch_max_ms".into(),
         )?;
-        require(engine.epoch_records > 0, "engine.epoch_records", || "at least 1".into())?;
         require(engine.epoch_bytes.0 > 0, "engine.epoch_bytes", || "at least 1".into())?;
         self.check_sources()?;
         unique("applications", self.applications.rules.iter().map(|app| app.name.as_str()))?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,8 +11,8 @@ use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
 
 use crate::engine::{Engine, EngineError, Settings};
-use crate::query::SourceCounts;
-use crate::service::ServiceError;
+use crate::query::{SourceCounts, Status};
+use crate::service::{ServiceError, View};
 use crate::sorted::Sorter;
 use crate::store::{StoreError, StoreView};
 
@@ -58,25 +59,35 @@ pub struct Summary {
     pub requests_per_second: f64,
 }
 
-/// Runs an engine until its sources have ended. `watch` is called now and then with what was
-/// committed.
+/// Runs an engine until its sources have ended: what became of the records, and the state they
+/// led to. `watch` is called now and then with what was committed.
 ///
 /// # Errors
 /// [`ReplayError`]; when only a source failed, everything before its failure is committed.
-pub fn run(settings: Settings, watch: &mut dyn FnMut(&SourceCounts, u64)) -> Result<(), ReplayError> {
+pub fn run(
+    settings: Settings,
+    watch: &mut dyn FnMut(&SourceCounts, u64),
+) -> Result<(SourceCounts, Arc<StoreView>), ReplayError> {
     let engine = Engine::start(settings)?;
+    let context = Arc::clone(&engine.context);
     let services = engine.services();
     while engine.is_running() {
         std::thread::sleep(WATCH_INTERVAL);
         if let Ok(view) = services.reader.view() {
             let status = view.status();
-            let mut counts = SourceCounts::default();
-            status.sources.iter().for_each(|source| counts.add(&source.counts));
-            watch(&counts, status.sources.iter().map(|source| source.offset).sum());
+            watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
         }
     }
     drop(services);
-    Ok(engine.join()?)
+    engine.join()?;
+    let view = Arc::clone(&context.published().view);
+    Ok((counts_of(&view.status()), view))
+}
+
+fn counts_of(status: &Status) -> SourceCounts {
+    let mut counts = SourceCounts::default();
+    status.sources.iter().for_each(|source| counts.add(&source.counts));
+    counts
 }
 
 /// How often a replay says how far it is; also how long it may end late.
@@ -95,8 +106,8 @@ pub fn write_sessions(
     let mut sorter = Sorter::default();
     let (mut sessions, mut failed) = (0, None);
     view.for_each_session(&mut |session| {
-        let written = line(view, session, with_requests)
-            .and_then(|(key, line)| Ok(sorter.push(key, line)?));
+        let written =
+            line(view, session, with_requests).and_then(|(key, line)| Ok(sorter.push(key, line)?));
         sessions += 1;
         failed = written.err();
         failed.is_none()

@@ -1,7 +1,11 @@
 //! What each command does, and how it can fail.
 
 mod generate;
+mod replay;
 mod rules;
+mod serve;
+mod setup;
+mod verify;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -48,8 +52,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Generate(args) => generate::run(&args),
         Command::Rules(RulesCommand::Check { file }) => rules::check(&file),
-        Command::Serve(_) | Command::Replay(_) | Command::Verify(_) => {
-            Err(Failure::usage("this build has no engine"))
-        }
+        Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }

@@ -109,7 +109,7 @@ pub fn check_same(replay: &Replay, expected: &Outcome, with_requests: bool) {
 }
 
 /// Equal as JSON, whatever the form of a number.
-fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()

@@ -1,0 +1,186 @@
+//! `spoor replay`: logs through the dataflow to their end, sessions out.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use spoor_dataflow::engine::Settings;
+use spoor_dataflow::query::SourceCounts;
+use spoor_dataflow::replay::{self, Summary};
+use spoor_dataflow::source::SourceSpec;
+use tempfile::TempDir;
+
+use super::{Failure, setup};
+use crate::cli::ReplayArgs;
+
+/// Bytes of the output gathered before a write.
+const OUTPUT_BYTES: usize = 1 << 18;
+/// How often the progress is drawn.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Replays and writes sessions, then the summary.
+pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let config = setup::config(args.config.as_deref(), |config| {
+        if let Some(workers) = args.workers {
+            config.engine.workers = workers as usize;
+        }
+        // History is complete: every day is kept unless asked otherwise, no request is too new.
+        config.rules.settings.retention_days = args.retention;
+        config.rules.settings.future_ms = None;
+        // A replay can be repeated: it need not survive a loss of power.
+        config.store.sync = false;
+    })?;
+    let format = setup::format(&args.format, &config)?;
+    let mut sources = Vec::new();
+    for path in &args.inputs {
+        check_readable(path)?;
+        let input = setup::input(path, format.clone());
+        sources.extend(input.expand().map_err(Failure::failed)?);
+    }
+    let (directory, _temporary) = state(args.state.as_deref())?;
+    let (store, key) = setup::store(&config, &directory, args.state.is_some())?;
+    // The output is opened first: a place that cannot be written is known before the work.
+    let mut out = output(args.output.as_deref())?;
+
+    let begin = Instant::now();
+    let progress = Progress::new(&sources);
+    let settings = Settings {
+        store: store.clone(),
+        key,
+        applications: config.applications.clone(),
+        descriptions: config.read_descriptions().map_err(Failure::usage)?,
+        sources,
+        workers: config.engine.worker_count(),
+        hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
+        epochs: setup::epochs(&config),
+        ends_with_sources: true,
+        refuses_future: false,
+        remembers_changes: false,
+        rules: config.rules,
+    };
+    let (counts, view) = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
+        .map_err(Failure::failed)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    progress.writing();
+    let written = replay::write_sessions(&view, args.requests, &mut out);
+    let (sessions, identities) = written.map_err(Failure::failed)?;
+    out.flush().map_err(Failure::failed)?;
+    progress.end();
+    tell(&summary(&counts, sessions, identities, seconds))
+}
+
+fn summary(counts: &SourceCounts, sessions: u64, identities: u64, seconds: f64) -> Summary {
+    Summary {
+        read: counts.read,
+        accepted: counts.accepted,
+        bad: counts.bad,
+        excluded: counts.excluded,
+        unkeyed: counts.unkeyed,
+        expired: counts.expired,
+        sessions,
+        identities,
+        seconds: (seconds * 1000.0).round() / 1000.0,
+        requests_per_second: (counts.read as f64 / seconds.max(1e-9)).round(),
+    }
+}
+
+/// In words for people, then as one JSON object, which is the last line.
+fn tell(summary: &Summary) -> Result<(), Failure> {
+    let Summary { read, bad, sessions, identities, seconds, .. } = summary;
+    let json = serde_json::to_string(summary).map_err(Failure::failed)?;
+    eprintln!(
+        "{read} records ({bad} bad) in {seconds} s: {sessions} sessions of {identities} identities"
+    );
+    eprintln!("{json}");
+    Ok(())
+}
+
+/// An input that is not there is told before anything else is done.
+fn check_readable(path: &Path) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Ok(());
+    }
+    match std::fs::metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Failed(format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+/// The directory of the state: the given one, which must be new or empty, or a temporary one that
+/// goes when its guard does.
+fn state(given: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), Failure> {
+    let Some(given) = given else {
+        let temporary = tempfile::Builder::new().prefix("spoor-replay-").tempdir();
+        let temporary = temporary.map_err(Failure::failed)?;
+        return Ok((temporary.path().into(), Some(temporary)));
+    };
+    let used = std::fs::read_dir(given).is_ok_and(|mut entries| entries.next().is_some());
+    if used || given.is_file() {
+        let given = given.display();
+        return Err(Failure::Usage(format!("{given} is not empty; give --state a new directory")));
+    }
+    Ok((given.into(), None))
+}
+
+fn output(file: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+    let Some(file) = file else {
+        return Ok(Box::new(BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock())));
+    };
+    let created = File::create(file)
+        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display())))?;
+    Ok(Box::new(BufWriter::with_capacity(OUTPUT_BYTES, created)))
+}
+
+/// How far the work is, on a terminal; nothing elsewhere.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn new(sources: &[SourceSpec]) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self(None);
+        }
+        // Offsets count uncompressed bytes, so only of plain files is the whole known.
+        let sizes: Option<Vec<u64>> = sources.iter().map(plain_size).collect();
+        let bar = match sizes {
+            Some(sizes) => ProgressBar::new(sizes.iter().sum()).with_style(style(
+                "{bar:30} {percent:>3}% {bytes} of {total_bytes}, {msg}, {eta} left",
+            )),
+            None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}, {msg}")),
+        };
+        bar.enable_steady_tick(DRAW_INTERVAL);
+        Self(Some(bar))
+    }
+
+    fn show(&self, counts: &SourceCounts, bytes: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(bytes);
+            bar.set_message(format!("{} records", counts.read));
+        }
+    }
+
+    fn writing(&self) {
+        if let Some(bar) = &self.0 {
+            bar.set_message("writing the sessions");
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The size of a file that is read as it is.
+fn plain_size(source: &SourceSpec) -> Option<u64> {
+    let SourceSpec::File { path, .. } = source else { return None };
+    let compressed =
+        ["gz", "zst"].iter().any(|end| path.extension().is_some_and(|ext| ext == *end));
+    if compressed { None } else { std::fs::metadata(path).ok().map(|file| file.len()) }
+}

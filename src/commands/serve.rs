@@ -1,0 +1,106 @@
+//! `spoor serve`: the engine and, over it, the server, until a signal.
+
+use std::path::Path;
+use std::time::Duration;
+
+use spoor_dataflow::engine::{Engine, Settings};
+use spoor_dataflow::source::SourceSpec;
+use spoor_graphql::ServerOptions;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, setup};
+use crate::cli::ServeArgs;
+
+/// How often the server looks whether the engine still runs.
+const ENGINE_CHECK: Duration = Duration::from_millis(200);
+
+/// Serves until it is told to stop, or the engine fails.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = setup::config(args.config.as_deref(), |config| {
+        if let Some(listen) = args.listen {
+            config.server.listen = listen;
+        }
+        if let Some(state) = &args.state {
+            config.store.dir.clone_from(state);
+        }
+        if let Some(workers) = args.workers {
+            config.engine.workers = workers as usize;
+        }
+    })?;
+    let mut sources = setup::sources(&config)?;
+    let format = setup::format(&args.format, &config)?;
+    for path in &args.follow {
+        sources.push(if path == Path::new("-") {
+            SourceSpec::Stdin { format: format.clone() }
+        } else {
+            SourceSpec::Follow { path: path.clone(), format: format.clone() }
+        });
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::failed)?;
+    // The address is taken before the store is opened: a second server on it changes nothing.
+    let listen = config.server.listen;
+    let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|error| {
+        Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
+    })?;
+    let (store, key) = setup::store(&config, &config.store.dir, true)?;
+    let engine = Engine::start(Settings {
+        store,
+        key,
+        applications: config.applications.clone(),
+        descriptions: config.read_descriptions().map_err(Failure::usage)?,
+        sources,
+        workers: config.engine.worker_count(),
+        hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
+        epochs: setup::epochs(&config),
+        ends_with_sources: false,
+        refuses_future: true,
+        remembers_changes: true,
+        rules: config.rules,
+    })
+    .map_err(Failure::failed)?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    tracing::info!(
+        "GraphQL at http://{address}/graphql, GraphiQL at http://{address}/graphiql, \
+         ingest at http://{address}/v1/requests"
+    );
+    let served = runtime.block_on(async {
+        let services = engine.services();
+        let options = ServerOptions::default();
+        tokio::select! {
+            served = spoor_graphql::serve(listener, spoor_graphql::router(services, options), stopped()) => {
+                served.map_err(Failure::failed)
+            }
+            () = ended(&engine) => Ok(()),
+        }
+    });
+    runtime.shutdown_timeout(ENGINE_CHECK);
+    tracing::info!("stopping: committing what was taken");
+    engine.stop();
+    engine.join().map_err(Failure::failed)?;
+    served
+}
+
+/// SIGINT or SIGTERM.
+async fn stopped() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// The engine stopped by itself: there is no half-alive mode.
+async fn ended(engine: &Engine) {
+    while engine.is_running() {
+        tokio::time::sleep(ENGINE_CHECK).await;
+    }
+}

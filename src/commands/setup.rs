@@ -1,0 +1,116 @@
+//! From arguments and configuration to what the engine is started with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
+use spoor_dataflow::decode::{Format, Mapping};
+use spoor_dataflow::engine::EpochLimits;
+use spoor_dataflow::source::SourceSpec;
+use spoor_dataflow::store::{Store, StoreOptions};
+use spoor_operators::assign::SecretKey;
+use spoor_operators::rules::edit::EditError;
+use spoor_operators::time::DayZone;
+
+use super::Failure;
+
+/// The configuration, overwritten by the command line, its rules checked.
+pub fn config(file: Option<&Path>, overwrite: impl FnOnce(&mut Config)) -> Result<Config, Failure> {
+    let mut config = Config::load(file).map_err(Failure::usage)?;
+    overwrite(&mut config);
+    config.check().map_err(Failure::usage)?;
+    config.rules.check().map_err(|errors| rules_refused(&errors))?;
+    Ok(config)
+}
+
+/// The first mistake of rules; `spoor rules check` lists all.
+pub fn rules_refused(errors: &[EditError]) -> Failure {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    let more = match errors.len() {
+        0 | 1 => String::new(),
+        many => format!(" (and {} more: see `spoor rules check`)", many - 1),
+    };
+    Failure::Usage(format!("rules, {first}{more}"))
+}
+
+/// A format by its name; none: found by content.
+pub fn format(name: &str, config: &Config) -> Result<Option<Arc<Format>>, Failure> {
+    let format = match name {
+        FORMAT_AUTO => return Ok(None),
+        "ndjson" => Format::Ndjson,
+        "combined" => Format::Combined,
+        "common" => Format::Common,
+        "har" => Format::Har,
+        _ => {
+            let mapping = config.mappings.get(name).ok_or_else(|| unknown_format(name, config))?;
+            Format::Json(Arc::new(Mapping::compile(name, mapping).map_err(Failure::usage)?))
+        }
+    };
+    Ok(Some(Arc::new(format)))
+}
+
+fn unknown_format(name: &str, config: &Config) -> Failure {
+    let mappings: Vec<&str> = config.mappings.keys().map(String::as_str).collect();
+    let known = ["auto, ndjson, combined, common, har", &mappings.join(", ")].join(", ");
+    Failure::Usage(format!("unknown format `{name}`; use one of {}", known.trim_end_matches(", ")))
+}
+
+/// A file, a directory, or standard input for `-`.
+pub fn input(path: &Path, format: Option<Arc<Format>>) -> SourceSpec {
+    if path == Path::new("-") {
+        SourceSpec::Stdin { format }
+    } else if path.is_dir() {
+        SourceSpec::Directory { path: path.into(), format }
+    } else {
+        SourceSpec::File { path: path.into(), format }
+    }
+}
+
+/// The sources of the configuration, directories expanded.
+pub fn sources(config: &Config) -> Result<Vec<SourceSpec>, Failure> {
+    let mut specs = Vec::new();
+    for source in &config.sources {
+        let format = format(&source.format, config)?;
+        let path: PathBuf = source.path.clone().unwrap_or_default();
+        let spec = match source.kind {
+            SourceKind::File => SourceSpec::File { path, format },
+            SourceKind::Directory => SourceSpec::Directory { path, format },
+            SourceKind::Follow => SourceSpec::Follow { path, format },
+            SourceKind::Stdin => SourceSpec::Stdin { format },
+        };
+        specs.extend(spec.expand().map_err(Failure::failed)?);
+    }
+    Ok(specs)
+}
+
+/// Opens the store, with the key of its secret hashes. `searchable`: requests can be looked up by
+/// their ids.
+pub fn store(
+    config: &Config,
+    directory: &Path,
+    searchable: bool,
+) -> Result<(Store, SecretKey), Failure> {
+    let zone = DayZone::named(&config.rules.settings.day_zone).map_err(Failure::usage)?;
+    let options = StoreOptions {
+        zone,
+        sync: config.store.sync,
+        index_request_ids: searchable,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(directory, options).map_err(Failure::failed)?;
+    let key = match config.secrets.read().map_err(Failure::usage)? {
+        Some(key) => key,
+        None => SecretKey(store.secret_key().map_err(Failure::failed)?),
+    };
+    Ok((store, key))
+}
+
+/// When epochs close.
+pub fn epochs(config: &Config) -> EpochLimits {
+    let engine = &config.engine;
+    EpochLimits {
+        age_min: std::time::Duration::from_millis(engine.epoch_min_ms),
+        age_max: std::time::Duration::from_millis(engine.epoch_max_ms),
+        bytes_max: usize::try_from(engine.epoch_bytes.0).unwrap_or(usize::MAX),
+    }
+}
