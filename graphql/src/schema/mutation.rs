@@ -104,11 +104,7 @@ struct Call {
     expected: Option<Long>,
 }
 
-async fn apply(
-    ctx: &Context<'_>,
-    call: Call,
-    edit: RuleEdit,
-) -> Result<RuleChangePayload, ApiError> {
+async fn apply(ctx: &Context<'_>, call: Call, edit: RuleEdit) -> Answer {
     if call.id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
         return Err(bad(format!("clientMutationId is longer than {CLIENT_ID_BYTES_MAX} bytes")));
     }
@@ -131,7 +127,7 @@ async fn apply(
         }
         Err(refusal) => payload.errors = refusals(refusal)?,
     }
-    Ok(payload)
+    Ok(Some(payload))
 }
 
 fn refusals(refusal: RuleChangeError) -> Result<Vec<RuleError>, ApiError> {
@@ -332,7 +328,7 @@ macro_rules! reorder {
     }};
 }
 
-type Answer = Result<RuleChangePayload, ApiError>;
+type Answer = Result<Option<RuleChangePayload>, ApiError>;
 
 /// Changes of the rules. Each takes effect at an epoch and regroups the retained requests it
 /// touches; a refusal is in `errors` of the payload.

@@ -34,6 +34,7 @@ pub enum Node {
 pub struct Query;
 
 /// Everything here is read at one committed epoch; what was seen is never taken back by a crash.
+/// What can fail is nullable, so that one failure does not hide the rest of an answer.
 /// `atLeastEpoch` waits (for at most five seconds) until that epoch is committed.
 #[Object]
 impl Query {
@@ -48,11 +49,11 @@ impl Query {
         first: Option<i32>,
         after: Option<String>,
         at_least_epoch: Option<Long>,
-    ) -> Result<SessionConnection, ApiError> {
+    ) -> Result<Option<SessionConnection>, ApiError> {
         let filter = session_filter(filter)?;
         let order = order_by.map(Order::from).unwrap_or_default();
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        SessionConnection::find(ctx, &at, filter, order, first, after).await
+        SessionConnection::find(ctx, &at, filter, order, first, after).await.map(Some)
     }
 
     /// A session by its global id or `<identity>.<start>`: the session of that identity that
@@ -118,9 +119,9 @@ impl Query {
         ctx: &Context<'_>,
         range: Option<OverviewRange>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Overview, ApiError> {
+    ) -> Result<Option<Overview>, ApiError> {
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Overview::read(&at, range.unwrap_or_default()).await
+        Overview::read(&at, range.unwrap_or_default()).await.map(Some)
     }
 
     /// The rules in force.
@@ -128,9 +129,9 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         at_least_epoch: Option<Long>,
-    ) -> Result<RuleSet, ApiError> {
+    ) -> Result<Option<RuleSet>, ApiError> {
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Ok(RuleSet::from(&*at.view().rules()))
+        Ok(Some(RuleSet::from(&*at.view().rules())))
     }
 
     /// Records that were refused, newest first. `first` is at most 200; 20 unless given.
@@ -141,12 +142,12 @@ impl Query {
         first: Option<i32>,
         after: Option<String>,
         at_least_epoch: Option<Long>,
-    ) -> Result<DeadLetterConnection, ApiError> {
+    ) -> Result<Option<DeadLetterConnection>, ApiError> {
         let first = page::size(first)?;
         let before = after.as_deref().map(read_letter_cursor).transpose()?;
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
         let found = at.read(move |view| view.dead_letters(first, before)).await?;
-        Ok(DeadLetterConnection::new(found, before.is_some()))
+        Ok(Some(DeadLetterConnection::new(found, before.is_some())))
     }
 
     /// State of the whole.
@@ -154,9 +155,9 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Status, ApiError> {
+    ) -> Result<Option<Status>, ApiError> {
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Ok(at.read(|view| Ok(view.status())).await?.into())
+        Ok(Some(at.read(|view| Ok(view.status())).await?.into()))
     }
 }
 

@@ -121,7 +121,7 @@ impl SessionNode {
         filter: Option<RequestFilter>,
         first: Option<i32>,
         after: Option<String>,
-    ) -> Result<RequestConnection, ApiError> {
+    ) -> Result<Option<RequestConnection>, ApiError> {
         let query = RequestQuery {
             filter: request_filter(filter)?,
             first: page::size(first)?,
@@ -129,7 +129,7 @@ impl SessionNode {
         };
         let (id, after, session) = (self.session.id(), query.after.is_some(), self.session.clone());
         let found = self.at.read(move |view| view.requests(&session, &query)).await?;
-        RequestConnection::new(id, found, after)
+        RequestConnection::new(id, found, after).map(Some)
     }
 
     /// One request of it by its id.
@@ -198,9 +198,9 @@ impl IdentityNode {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
-    ) -> Result<SessionConnection, ApiError> {
+    ) -> Result<Option<SessionConnection>, ApiError> {
         let filter = Filter::Identity(self.identity.id);
-        SessionConnection::find(ctx, &self.at, filter, by_start(), first, after).await
+        SessionConnection::find(ctx, &self.at, filter, by_start(), first, after).await.map(Some)
     }
 }
 

@@ -68,23 +68,36 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket) {
         control,
         data,
     };
-    let closing = match (known, &permit) {
-        (false, _) => Some(Close::SubprotocolNotAcceptable),
-        (_, Err(_)) => Some(Close::TryAgainLater),
+    let end = match (known, &permit) {
+        (false, _) => End::Close(Close::SubprotocolNotAcceptable),
+        (_, Err(_)) => End::Close(Close::TryAgainLater),
         _ => tokio::select! {
-            close = reader.run(input) => close,
-            _ = &mut writing => None,
+            end = reader.run(input) => end,
+            _ = &mut writing => End::Gone,
         },
     };
     for (_, (_, operation)) in running.lock().drain() {
         operation.abort();
     }
-    if let Some(close) = closing
-        && reader.control.try_send(Control::Close(close)).is_ok()
-    {
+    let last = match end {
+        End::Gone => None,
+        End::ByClient => Some(Control::Finish),
+        End::Close(close) => Some(Control::Close(close)),
+    };
+    if last.is_some_and(|last| reader.control.try_send(last).is_ok()) {
         let _ = timeout(limits.write_timeout, &mut writing).await;
     }
     writing.abort();
+}
+
+/// How a connection ends.
+enum End {
+    /// There is nobody to tell.
+    Gone,
+    /// The client closed it and waits for the answer.
+    ByClient,
+    /// We close it.
+    Close(Close),
 }
 
 struct Reader<'e> {
@@ -97,8 +110,8 @@ struct Reader<'e> {
 }
 
 impl Reader<'_> {
-    /// Reads until the client is gone, or is to be closed.
-    async fn run(&mut self, mut input: SplitStream<WebSocket>) -> Option<Close> {
+    /// Reads until the connection ends.
+    async fn run(&mut self, mut input: SplitStream<WebSocket>) -> End {
         let limits = &self.engine.options().socket;
         let start = Instant::now();
         let init_deadline = tokio::time::sleep_until(start + limits.init_timeout);
@@ -109,20 +122,18 @@ impl Reader<'_> {
         loop {
             tokio::select! {
                 message = input.next() => {
-                    let Some(Ok(message)) = message else { return None };
+                    let Some(Ok(message)) = message else { return End::Gone };
                     heard = Instant::now();
-                    match self.take(message) {
-                        Ok(ControlFlow::Continue(())) => {}
-                        Ok(ControlFlow::Break(())) => return None,
-                        Err(close) => return Some(close),
+                    if let ControlFlow::Break(end) = self.take(message) {
+                        return end;
                     }
                 }
                 () = &mut init_deadline, if !self.connection.is_acknowledged() => {
-                    return Some(Close::InitialisationTimeout);
+                    return End::Close(Close::InitialisationTimeout);
                 }
                 now = pings.tick() => {
                     if now.duration_since(heard) > limits.ping_interval * 2 {
-                        return None;
+                        return End::Gone;
                     }
                     // A full queue holds what a client does not read; the ping can wait.
                     let _ = self.control.try_send(Control::Text(server::PING.into()));
@@ -131,37 +142,44 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, message: Message) -> Result<ControlFlow<()>, Close> {
+    fn take(&mut self, message: Message) -> ControlFlow<End> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) => return Err(Close::BadRequest("not text".into())),
-            Message::Ping(_) | Message::Pong(_) => return Ok(ControlFlow::Continue(())),
-            Message::Close(_) => return Ok(ControlFlow::Break(())),
+            Message::Binary(_) => {
+                return ControlFlow::Break(End::Close(Close::BadRequest("not text".into())));
+            }
+            Message::Ping(_) | Message::Pong(_) => return ControlFlow::Continue(()),
+            Message::Close(_) => return ControlFlow::Break(End::ByClient),
         };
+        match self.reply_to(&text) {
+            Err(close) => ControlFlow::Break(End::Close(close)),
+            Ok(None) => ControlFlow::Continue(()),
+            // A full queue: the client asks and asks, and does not read.
+            Ok(Some(reply)) => match self.control.try_send(Control::Text(reply)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(End::Gone),
+            },
+        }
+    }
+
+    fn reply_to(&mut self, text: &str) -> Result<Option<String>, Close> {
         if text.len() > self.engine.options().socket.message_bytes_max {
             return Err(Close::TooBig);
         }
-        let message = protocol::parse(&text)?;
+        let message = protocol::parse(text)?;
         let running = |id: &str| self.running.lock().contains_key(id);
-        let reply = match self.connection.take(message, running)? {
-            Action::Nothing => return Ok(ControlFlow::Continue(())),
-            Action::Acknowledge => server::ACK.into(),
-            Action::Pong(payload) => server::pong(payload),
-            Action::Start { id, params } => match self.start(id, *params) {
-                Some(refusal) => refusal,
-                None => return Ok(ControlFlow::Continue(())),
-            },
+        Ok(match self.connection.take(message, running)? {
+            Action::Nothing => None,
+            Action::Acknowledge => Some(server::ACK.into()),
+            Action::Pong(payload) => Some(server::pong(payload)),
+            Action::Start { id, params } => self.start(id, *params),
             Action::Stop { id } => {
                 if let Some((_, operation)) = self.running.lock().remove(&id) {
                     operation.abort();
                 }
-                return Ok(ControlFlow::Continue(()));
+                None
             }
-        };
-        match self.control.try_send(Control::Text(reply)) {
-            Ok(()) => Ok(ControlFlow::Continue(())),
-            Err(_) => Ok(ControlFlow::Break(())),
-        }
+        })
     }
 
     /// Starts an operation; answers a refusal to send.

@@ -20,6 +20,8 @@ pub enum Control {
     Text(String),
     /// The last frame.
     Close(Close),
+    /// Nothing more: only the answer to the client's close frame is left to be flushed.
+    Finish,
 }
 
 /// A message of an operation.
@@ -60,6 +62,10 @@ impl Writer {
                     Some(Control::Close(close)) => {
                         let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
                         self.write(Message::Close(Some(frame))).await;
+                        return;
+                    }
+                    Some(Control::Finish) => {
+                        let _ = timeout(self.write_timeout, self.sink.close()).await;
                         return;
                     }
                     None => return,

@@ -1,0 +1,10 @@
+//! The API over a mock engine: what a client is told, and what it can never cause.
+
+mod http;
+mod mock;
+mod nulls;
+mod push;
+mod rules;
+mod schema;
+mod sockets;
+mod support;

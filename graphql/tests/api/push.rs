@@ -1,0 +1,51 @@
+//! `POST /v1/requests`.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use crate::mock::line;
+use crate::support::Server;
+
+fn push(key: Option<&str>, encoding: Option<&str>, body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::post("/v1/requests");
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    if let Some(encoding) = encoding {
+        request = request.header("content-encoding", encoding);
+    }
+    request.body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_push_is_answered_when_it_is_committed() {
+    let server = Server::default();
+    let body = format!("{}\nnonsense\n", line("a", "a-1", 1_000));
+    let answer = server.send(push(Some("k"), None, body.clone())).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["epoch"], 2);
+    assert_eq!(answer.body["counts"]["accepted"], 1);
+    assert_eq!(answer.body["errors"][0]["line"], 2);
+    let again = server.send(push(Some("k"), None, body)).await;
+    assert_eq!(again.body, answer.body);
+    let seen = server.data("{ sessions { totalCount } }", json!({})).await;
+    assert_eq!(seen["sessions"]["totalCount"], 1);
+}
+
+#[tokio::test]
+async fn what_is_no_push_is_refused_with_a_code() {
+    let server = Server::default();
+    let long = "x".repeat(129);
+    for (request, status, code) in [
+        (push(Some(""), None, "{}"), 400, "bad_key"),
+        (push(Some(&long), None, "{}"), 400, "bad_key"),
+        (push(None, Some("br"), "{}"), 415, "encoding"),
+        (push(None, Some("gzip"), "{}"), 400, "bad_gzip"),
+        (push(None, None, vec![b'\n'; (16 << 20) + 1]), 413, "too_large"),
+    ] {
+        let answer = server.send(request).await;
+        let found = answer.body["error"]["code"].as_str();
+        assert_eq!((answer.status.as_u16(), found), (status, Some(code)));
+    }
+}
