@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 use spoor_dataflow::service::{RuleChangeError, ServiceError};
 use spoor_operators::rules::edit::{EditCode, EditError, ListEdit, RuleEdit};
 
-use super::operation::{Operation, bad};
+use super::operation::{Nullable, Operation, bad};
 use super::rule_inputs::{
     ContextParameterInput, FlowInput, GroupingKeyInput, ScopeRuleInput, SettingsInput,
 };
@@ -104,7 +104,11 @@ struct Call {
     expected: Option<Long>,
 }
 
-async fn apply(ctx: &Context<'_>, call: Call, edit: RuleEdit) -> Answer {
+async fn apply(
+    ctx: &Context<'_>,
+    call: Call,
+    edit: RuleEdit,
+) -> Result<RuleChangePayload, ApiError> {
     if call.id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
         return Err(bad(format!("clientMutationId is longer than {CLIENT_ID_BYTES_MAX} bytes")));
     }
@@ -127,7 +131,7 @@ async fn apply(ctx: &Context<'_>, call: Call, edit: RuleEdit) -> Answer {
         }
         Err(refusal) => payload.errors = refusals(refusal)?,
     }
-    Ok(Some(payload))
+    Ok(payload)
 }
 
 fn refusals(refusal: RuleChangeError) -> Result<Vec<RuleError>, ApiError> {
@@ -303,32 +307,32 @@ macro_rules! call {
 macro_rules! create {
     ($ctx:ident, $name:literal, $list:ident, $input:ident, $item:expr) => {{
         let edit = ListEdit::Create { item: $item, before: $input.before };
-        apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await
+        Some(apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await)
     }};
 }
 
 macro_rules! update {
     ($ctx:ident, $name:literal, $list:ident, $input:ident, $item:expr) => {{
         let edit = ListEdit::Update { item: $item, name: $input.name };
-        apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await
+        Some(apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await)
     }};
 }
 
 macro_rules! delete {
     ($ctx:ident, $name:literal, $list:ident, $input:ident) => {{
         let edit = ListEdit::Delete { name: $input.name };
-        apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await
+        Some(apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await)
     }};
 }
 
 macro_rules! reorder {
     ($ctx:ident, $name:literal, $list:ident, $input:ident) => {{
         let edit = ListEdit::Reorder { names: $input.names };
-        apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await
+        Some(apply($ctx, call!($name, $input), RuleEdit::$list(edit)).await)
     }};
 }
 
-type Answer = Result<Option<RuleChangePayload>, ApiError>;
+type Answer = Nullable<RuleChangePayload>;
 
 /// Changes of the rules. Each takes effect at an epoch and regroups the retained requests it
 /// touches; a refusal is in `errors` of the payload.
@@ -364,7 +368,10 @@ impl Mutation {
         ctx: &Context<'_>,
         input: CreateGroupingKeyInput,
     ) -> Answer {
-        create!(ctx, "createGroupingKey", Grouping, input, input.key.try_into()?)
+        match input.key.try_into() {
+            Ok(key) => create!(ctx, "createGroupingKey", Grouping, input, key),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Replaces a grouping key.
@@ -373,7 +380,10 @@ impl Mutation {
         ctx: &Context<'_>,
         input: UpdateGroupingKeyInput,
     ) -> Answer {
-        update!(ctx, "updateGroupingKey", Grouping, input, input.key.try_into()?)
+        match input.key.try_into() {
+            Ok(key) => update!(ctx, "updateGroupingKey", Grouping, input, key),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Removes a grouping key.
@@ -389,7 +399,7 @@ impl Mutation {
     /// Switches a built-in key on or off.
     async fn set_built_in_key(&self, ctx: &Context<'_>, input: SetBuiltInKeyInput) -> Answer {
         let edit = RuleEdit::BuiltIn { name: input.name, enabled: input.enabled };
-        apply(ctx, call!("setBuiltInKey", input), edit).await
+        Some(apply(ctx, call!("setBuiltInKey", input), edit).await)
     }
 
     /// Adds a context parameter.
@@ -446,7 +456,10 @@ impl Mutation {
 
     /// Replaces the settings.
     async fn update_settings(&self, ctx: &Context<'_>, input: UpdateSettingsInput) -> Answer {
-        let edit = RuleEdit::Settings(input.settings.try_into()?);
-        apply(ctx, call!("updateSettings", input), edit).await
+        let settings = match input.settings.try_into() {
+            Ok(settings) => settings,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(apply(ctx, call!("updateSettings", input), RuleEdit::Settings(settings)).await)
     }
 }

@@ -1,5 +1,6 @@
 //! What resolvers read from: one committed view for a whole operation, read off the async threads.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,15 @@ async fn run<T: Send + 'static>(
         Ok(answer) => Ok(answer?),
         Err(failed) => Err(ApiError::Internal(failed.to_string())),
     }
+}
+
+/// What a nullable field answers. The engine makes a field null for an error *inside* its `Option`;
+/// an error outside of it, as in `Result<Option<T>, _>`, would make the parent null.
+pub type Nullable<T> = Option<Result<T, ApiError>>;
+
+/// Makes an error that of the field itself.
+pub async fn nullable<T>(field: impl Future<Output = Result<Option<T>, ApiError>>) -> Nullable<T> {
+    field.await.transpose()
 }
 
 /// An argument is wrong.

@@ -5,7 +5,7 @@ use spoor_dataflow::query::Order;
 
 use super::filter::{SessionFilter, SessionOrder, sessions as session_filter};
 use super::ids::{GlobalId, identity_id, read_letter_cursor, session_id};
-use super::operation::{Operation, Snapshot, bad};
+use super::operation::{Nullable, Operation, Snapshot, bad, nullable};
 use super::overview::{Overview, OverviewRange};
 use super::page;
 use super::request::RequestNode;
@@ -49,11 +49,14 @@ impl Query {
         first: Option<i32>,
         after: Option<String>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<SessionConnection>, ApiError> {
-        let filter = session_filter(filter)?;
-        let order = order_by.map(Order::from).unwrap_or_default();
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        SessionConnection::find(ctx, &at, filter, order, first, after).await.map(Some)
+    ) -> Nullable<SessionConnection> {
+        nullable(async {
+            let filter = session_filter(filter)?;
+            let order = order_by.map(Order::from).unwrap_or_default();
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            SessionConnection::find(ctx, &at, filter, order, first, after).await.map(Some)
+        })
+        .await
     }
 
     /// A session by its global id or `<identity>.<start>`: the session of that identity that
@@ -63,11 +66,14 @@ impl Query {
         ctx: &Context<'_>,
         id: ID,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<SessionNode>, ApiError> {
-        let id = session_id(&id)?;
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        let found = at.read(move |view| view.session(id)).await?;
-        Ok(found.map(|session| SessionNode::new(session, at)))
+    ) -> Nullable<SessionNode> {
+        nullable(async {
+            let id = session_id(&id)?;
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            let found = at.read(move |view| view.session(id)).await?;
+            Ok(found.map(|session| SessionNode::new(session, at)))
+        })
+        .await
     }
 
     /// An identity that has at least one retained session, by its global id or 32 hex digits.
@@ -76,11 +82,14 @@ impl Query {
         ctx: &Context<'_>,
         id: ID,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<IdentityNode>, ApiError> {
-        let id = identity_id(&id)?;
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        let found = at.read(move |view| view.identity(id)).await?;
-        Ok(found.map(|identity| IdentityNode::new(identity, at)))
+    ) -> Nullable<IdentityNode> {
+        nullable(async {
+            let id = identity_id(&id)?;
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            let found = at.read(move |view| view.identity(id)).await?;
+            Ok(found.map(|identity| IdentityNode::new(identity, at)))
+        })
+        .await
     }
 
     /// Anything by its global id.
@@ -89,9 +98,12 @@ impl Query {
         ctx: &Context<'_>,
         id: ID,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<Node>, ApiError> {
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        find(&at, &id).await
+    ) -> Nullable<Node> {
+        nullable(async {
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            find(&at, &id).await
+        })
+        .await
     }
 
     /// Several things by their global ids, in the same order; at most 200.
@@ -101,14 +113,14 @@ impl Query {
         ctx: &Context<'_>,
         ids: Vec<ID>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Vec<Option<Node>>, ApiError> {
+    ) -> Result<Vec<Nullable<Node>>, ApiError> {
         if ids.len() > NODES_MAX {
             return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
         }
         let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            found.push(find(&at, &id).await?);
+            found.push(find(&at, &id).await.transpose());
         }
         Ok(found)
     }
@@ -119,19 +131,21 @@ impl Query {
         ctx: &Context<'_>,
         range: Option<OverviewRange>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<Overview>, ApiError> {
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Overview::read(&at, range.unwrap_or_default()).await.map(Some)
+    ) -> Nullable<Overview> {
+        nullable(async {
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            Overview::read(&at, range.unwrap_or_default()).await.map(Some)
+        })
+        .await
     }
 
     /// The rules in force.
-    async fn rules(
-        &self,
-        ctx: &Context<'_>,
-        at_least_epoch: Option<Long>,
-    ) -> Result<Option<RuleSet>, ApiError> {
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Ok(Some(RuleSet::from(&*at.view().rules())))
+    async fn rules(&self, ctx: &Context<'_>, at_least_epoch: Option<Long>) -> Nullable<RuleSet> {
+        nullable(async {
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            Ok(Some(RuleSet::from(&*at.view().rules())))
+        })
+        .await
     }
 
     /// Records that were refused, newest first. `first` is at most 200; 20 unless given.
@@ -142,22 +156,24 @@ impl Query {
         first: Option<i32>,
         after: Option<String>,
         at_least_epoch: Option<Long>,
-    ) -> Result<Option<DeadLetterConnection>, ApiError> {
-        let first = page::size(first)?;
-        let before = after.as_deref().map(read_letter_cursor).transpose()?;
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        let found = at.read(move |view| view.dead_letters(first, before)).await?;
-        Ok(Some(DeadLetterConnection::new(found, before.is_some())))
+    ) -> Nullable<DeadLetterConnection> {
+        nullable(async {
+            let first = page::size(first)?;
+            let before = after.as_deref().map(read_letter_cursor).transpose()?;
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            let found = at.read(move |view| view.dead_letters(first, before)).await?;
+            Ok(Some(DeadLetterConnection::new(found, before.is_some())))
+        })
+        .await
     }
 
     /// State of the whole.
-    async fn status(
-        &self,
-        ctx: &Context<'_>,
-        at_least_epoch: Option<Long>,
-    ) -> Result<Option<Status>, ApiError> {
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-        Ok(Some(at.read(|view| Ok(view.status())).await?.into()))
+    async fn status(&self, ctx: &Context<'_>, at_least_epoch: Option<Long>) -> Nullable<Status> {
+        nullable(async {
+            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            Ok(Some(at.read(|view| Ok(view.status())).await?.into()))
+        })
+        .await
     }
 }
 

@@ -12,6 +12,8 @@ const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub EventTime);
 
+/// An instant in UTC with milliseconds, as RFC 3339 writes it: `2026-11-23T20:33:00.000Z`. Input
+/// may have another offset and another number of decimals.
 #[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -21,6 +23,10 @@ impl ScalarType for DateTime {
         let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
         let at = EventTime(at.as_millisecond());
         if (EventTime::MIN..=EventTime::MAX).contains(&at) { Ok(Self(at)) } else { Err(refused()) }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -40,6 +46,8 @@ impl From<EventTime> for DateTime {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Long(pub i128);
 
+/// A whole number of 64 bits. A JSON number while its size is below 2^53, which every reader keeps
+/// exactly; a string of digits beyond that. Input may be either.
 #[Scalar]
 impl ScalarType for Long {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -56,6 +64,10 @@ impl ScalarType for Long {
         } else {
             Err(InputValueError::custom("more than 64 bits"))
         }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -102,6 +114,7 @@ impl From<usize> for Long {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr(pub IpNet);
 
+/// A network such as `10.0.0.0/8` or `2001:db8::/32`; an address alone is a network of one.
 #[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc4632")]
 impl ScalarType for Cidr {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -111,6 +124,10 @@ impl ScalarType for Cidr {
         network
             .map(|network| Self(network.trunc()))
             .ok_or_else(|| InputValueError::custom("not a network such as 10.0.0.0/8"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {

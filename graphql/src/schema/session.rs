@@ -10,7 +10,7 @@ use spoor_operators::session::Session;
 
 use super::filter::{RequestFilter, requests as request_filter};
 use super::ids::{GlobalId, by_start, read_request_cursor, read_session_cursor, session_cursor};
-use super::operation::Snapshot;
+use super::operation::{Nullable, Snapshot, nullable};
 use super::page::{self, PageInfo};
 use super::request::{RequestConnection, RequestNode};
 use super::scalars::{DateTime, Long};
@@ -88,13 +88,16 @@ impl SessionNode {
 
     /// The session it continues: its previous neighbour, when that lies closer than the gap on the
     /// other side of midnight.
-    async fn continues(&self) -> Result<Option<SessionNode>, ApiError> {
-        let session = self.session.clone();
-        let found = self.at.read(move |view| match view.continues(&session)? {
-            Some(id) => view.session(id),
-            None => Ok(None),
-        });
-        Ok(found.await?.map(|session| Self::new(session, self.at.clone())))
+    async fn continues(&self) -> Nullable<SessionNode> {
+        nullable(async {
+            let session = self.session.clone();
+            let found = self.at.read(move |view| match view.continues(&session)? {
+                Some(id) => view.session(id),
+                None => Ok(None),
+            });
+            Ok(found.await?.map(|session| Self::new(session, self.at.clone())))
+        })
+        .await
     }
 
     /// Its numbers.
@@ -121,20 +124,24 @@ impl SessionNode {
         filter: Option<RequestFilter>,
         first: Option<i32>,
         after: Option<String>,
-    ) -> Result<Option<RequestConnection>, ApiError> {
-        let query = RequestQuery {
-            filter: request_filter(filter)?,
-            first: page::size(first)?,
-            after: after.as_deref().map(read_request_cursor).transpose()?,
-        };
-        let (id, after, session) = (self.session.id(), query.after.is_some(), self.session.clone());
-        let found = self.at.read(move |view| view.requests(&session, &query)).await?;
-        RequestConnection::new(id, found, after).map(Some)
+    ) -> Nullable<RequestConnection> {
+        nullable(async {
+            let query = RequestQuery {
+                filter: request_filter(filter)?,
+                first: page::size(first)?,
+                after: after.as_deref().map(read_request_cursor).transpose()?,
+            };
+            let (id, after, session) =
+                (self.session.id(), query.after.is_some(), self.session.clone());
+            let found = self.at.read(move |view| view.requests(&session, &query)).await?;
+            RequestConnection::new(id, found, after).map(Some)
+        })
+        .await
     }
 
     /// One request of it by its id.
-    async fn request(&self, id: String) -> Result<Option<RequestNode>, ApiError> {
-        RequestNode::find(&self.at, self.session.clone(), id).await
+    async fn request(&self, id: String) -> Nullable<RequestNode> {
+        nullable(async { RequestNode::find(&self.at, self.session.clone(), id).await }).await
     }
 }
 
@@ -198,9 +205,12 @@ impl IdentityNode {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
-    ) -> Result<Option<SessionConnection>, ApiError> {
-        let filter = Filter::Identity(self.identity.id);
-        SessionConnection::find(ctx, &self.at, filter, by_start(), first, after).await.map(Some)
+    ) -> Nullable<SessionConnection> {
+        nullable(async {
+            let filter = Filter::Identity(self.identity.id);
+            SessionConnection::find(ctx, &self.at, filter, by_start(), first, after).await.map(Some)
+        })
+        .await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Null propagation: an error in a non-null field makes the nearest nullable parent null, and
-//! nothing else. Some versions of the engine left the failed field out instead.
+//! nothing else. Some versions of the engine left the failed field out instead, and this one makes
+//! the parent of a nullable field null unless the error is inside the field's `Option`.
 
 use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 use serde_json::{Value, json};
@@ -40,7 +41,12 @@ impl Item {
         if self.0 == 0 { Err("zero") } else { Ok(self.0) }
     }
 
-    async fn maybe(&self) -> Result<Option<i32>, &'static str> {
+    async fn maybe(&self) -> Option<Result<i32, &'static str>> {
+        Some(if self.0 == 0 { Err("zero") } else { Ok(self.0) })
+    }
+
+    /// How a nullable field must not be written.
+    async fn outside(&self) -> Result<Option<i32>, &'static str> {
         if self.0 == 0 { Err("zero") } else { Ok(Some(self.0)) }
     }
 
@@ -66,6 +72,8 @@ async fn an_error_bubbles_to_the_nearest_nullable_parent() {
     let fine = json!({"maybe": {"maybe": null, "fine": 1}, "other": 7});
     check("{ maybe { maybe fine } other }", fine, json!(["maybe", "maybe"])).await;
     let null = json!({"maybe": null, "other": 7});
+    let outside = json!(["maybe", "outside"]);
+    check("{ maybe { outside fine } other }", null.clone(), outside).await;
     check("{ maybe { sure fine } other }", null.clone(), json!(["maybe", "sure"])).await;
     let deep = json!(["maybe", "deeper", "deeper", "sure"]);
     check("{ maybe { deeper { deeper { sure } fine } } other }", null, deep).await;
@@ -73,7 +81,8 @@ async fn an_error_bubbles_to_the_nearest_nullable_parent() {
     let list = json!({"list": [{"sure": 1}, null]});
     check("{ list { sure } }", list, json!(["list", 1, "sure"])).await;
     let strict = json!({"strictList": null, "other": 7});
-    check("{ strictList { sure } other }", strict, json!(["strictList", 1, "sure"])).await;
+    // Of an entry that may not be null the engine tells the position only.
+    check("{ strictList { sure } other }", strict, json!(["strictList", 1])).await;
 }
 
 #[tokio::test]
