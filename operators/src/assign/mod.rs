@@ -7,6 +7,7 @@
 //! the usual request.
 
 pub(crate) mod compile;
+mod explain;
 mod key;
 mod keys;
 mod marker;
@@ -14,6 +15,7 @@ pub mod operator;
 mod read;
 mod redact;
 
+pub use explain::{ContextRead, Explanation, KeyTry};
 pub use key::{AppRule, Applications, DEFAULT_APP, SecretKey};
 pub use marker::{MARKER, Marker};
 
@@ -83,45 +85,6 @@ impl Assignment {
             payload,
         }
     }
-}
-
-/// Why a request is where it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Explanation {
-    /// Method and path template.
-    pub endpoint: String,
-    /// Business flows it touches.
-    pub flows: Vec<String>,
-    /// Context parameters that worked.
-    pub context: Vec<ContextRead>,
-    /// Keys in the order they were tried, up to and with the one that worked.
-    pub keys_tried: Vec<KeyTry>,
-}
-
-/// A context parameter that worked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContextRead {
-    /// The parameter's name.
-    pub name: String,
-    /// What it is about.
-    pub kind: ParameterType,
-    /// Its value, or the keyed hash of a secret one.
-    pub value: String,
-}
-
-/// One key that was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyTry {
-    /// Name of the grouping key; built-in keys have theirs.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Where it looks.
-    pub point: String,
-    /// It decided.
-    pub worked: bool,
-    /// Why it did not work; what it found otherwise.
-    pub reason: String,
 }
 
 /// Buffers reused from request to request. One for each thread.
@@ -283,25 +246,6 @@ impl CompiledRules {
         xxh3_64_with_seed(id.as_bytes(), self.id_seed).max(1)
     }
 
-    /// Why a stored request is where it is.
-    #[must_use]
-    pub fn explain(&self, request: &Request<'_>) -> Explanation {
-        let mut bodies = Bodies::default();
-        let mut template = String::new();
-        self.descriptions.judge(request, &mut template);
-        let shown = |(number, value): (usize, Value<'_>)| ContextRead {
-            name: self.context[number].name.clone(),
-            kind: self.context[number].kind,
-            value: value.text.into_owned(),
-        };
-        Explanation {
-            endpoint: format!("{} {template}", request.method),
-            flows: self.flows_of(request, &template).map(String::from).collect(),
-            context: self.context_values(request, &mut bodies).into_iter().map(shown).collect(),
-            keys_tried: self.keys_tried(request, &mut bodies),
-        }
-    }
-
     fn app_of<'a>(&self, request: &Request<'_>) -> Cow<'a, str> {
         let found = self.apps.iter().find(|app| app.limits.allow(request));
         found.map_or(Cow::Borrowed(DEFAULT_APP), |app| Cow::Owned(app.name.clone()))
@@ -337,52 +281,6 @@ impl CompiledRules {
             gap_ms: self.built_in.gaps[number],
             weak: number >= keys::CLIENT,
         })
-    }
-
-    fn keys_tried(&self, request: &Request<'_>, bodies: &mut Bodies) -> Vec<KeyTry> {
-        let mut tried = Vec::new();
-        if !self.includes(request) {
-            return tried;
-        }
-        let found = |text: &str, hashed: bool| {
-            let what = if hashed { "found a secret value, hashed" } else { "found" };
-            format!("{what}: {text}")
-        };
-        for key in &self.keys {
-            let result = key.attempt(request, &self.secret, bodies);
-            let worked = result.is_ok();
-            tried.push(KeyTry {
-                name: key.name.clone(),
-                namespace: key.namespace.clone(),
-                point: key.read.point.to_string(),
-                worked,
-                reason: match result {
-                    Ok(value) => found(&value.text, value.hashed.is_some()),
-                    Err(miss) => miss.reason().into(),
-                },
-            });
-            if worked {
-                return tried;
-            }
-        }
-        for (number, name) in BUILT_IN_KEYS.iter().enumerate() {
-            let result = self.built_in.attempt(number, request, &self.secret);
-            let worked = result.is_ok();
-            tried.push(KeyTry {
-                name: (*name).into(),
-                namespace: (*name).into(),
-                point: keys::built_in_point(number),
-                worked,
-                reason: match result {
-                    Ok((text, hashed)) => found(&text, hashed),
-                    Err(miss) => miss.reason().into(),
-                },
-            });
-            if worked {
-                return tried;
-            }
-        }
-        tried
     }
 
     fn context_values<'r>(
