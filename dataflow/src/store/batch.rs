@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use rocksdb::WriteBatch;
@@ -45,11 +46,12 @@ pub(super) fn minute_of(at: EventTime) -> i64 {
 
 impl Part {
     pub(super) fn new(inner: Arc<Inner>, epoch: Epoch, number: u16) -> Self {
+        let expected = inner.part_bytes.load(Ordering::Relaxed);
         Self {
             inner,
             epoch,
             number,
-            batch: WriteBatch::default(),
+            batch: WriteBatch::with_capacity_bytes(expected + expected / 8),
             additions: Additions::default(),
             buffer: Vec::new(),
             next_day: None,

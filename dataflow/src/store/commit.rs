@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use spoor_operators::rules::RuleSet;
@@ -118,8 +119,11 @@ fn of_kind<'a>(db: &'a DB, cf: &ColumnFamily, kind: u8) -> impl Iterator<Item = 
 const HEADER_BYTES: usize = 12;
 
 /// One batch of the records of several.
-fn join<'a>(batches: impl IntoIterator<Item = &'a WriteBatch>) -> WriteBatch {
-    let (mut records, mut bytes) = (0_u32, vec![0; HEADER_BYTES]);
+fn join(batches: &[&WriteBatch]) -> WriteBatch {
+    let room = batches.iter().map(|batch| batch.size_in_bytes()).sum();
+    let mut bytes = Vec::with_capacity(room);
+    bytes.resize(HEADER_BYTES, 0);
+    let mut records = 0_u32;
     for batch in batches {
         records += batch.len() as u32;
         bytes.extend_from_slice(batch.data().get(HEADER_BYTES..).unwrap_or_default());
@@ -149,10 +153,13 @@ impl Store {
         self.lists(&commit, &mut rest, &mut next)?;
         self.counters(&commit, &mut rest, &mut next);
         rest.put_cf(self.inner.cf(Family::Meta), meta::COMMITTED_KEY, next.standing.encode());
-        let parts = commit.parts.iter_mut().map(Part::batch).chain([&rest]);
+        let mut batches: Vec<_> = commit.parts.iter_mut().map(Part::batch).collect();
+        let largest = batches.iter().map(|batch| batch.size_in_bytes()).max().unwrap_or(0);
+        self.inner.part_bytes.store(largest, Ordering::Relaxed);
+        batches.push(&rest);
         let mut options = WriteOptions::default();
         options.set_sync(self.inner.sync);
-        self.inner.db.write_opt(join(parts), &options)?;
+        self.inner.db.write_opt(join(&batches), &options)?;
         *committed = next;
         drop(committed);
         if let Some(day) = commit.expire_before {

@@ -439,7 +439,7 @@ impl StoreView {
                 false => a.cmp(b),
             });
             starts.dedup();
-            for batch in starts.chunks(LOOKUP_BATCH) {
+            for batch in starts.chunks((2 * to.room).clamp(32, LOOKUP_BATCH)) {
                 if batch.first().is_some_and(|(offset, _)| to.complete(offset.instant(day))) {
                     return Ok(());
                 }

@@ -11,7 +11,7 @@ pub const POSTINGS_MAX: usize = 50_000;
 /// Keys of a posting list's bucket beyond which reading it costs more than walking.
 pub const BUCKET_KEYS_MAX: usize = 20_000;
 /// Rows a page looks at one by one before it reads all rows of a day instead.
-pub const WALK_MAX: usize = 50_000;
+pub const WALK_MAX: usize = 10_000;
 /// Rows looked up together.
 pub const LOOKUP_BATCH: usize = 256;
 /// Steps of an overview.

@@ -33,6 +33,7 @@ mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, WriteBufferManager};
@@ -69,6 +70,8 @@ pub(super) struct Inner {
     buffers: WriteBufferManager,
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
+    /// Size of the last epoch's largest part: what to expect of the next.
+    part_bytes: AtomicUsize,
 }
 
 impl Inner {
@@ -130,6 +133,7 @@ impl Store {
             buffers,
             committed: Mutex::new(committed),
             views: Mutex::default(),
+            part_bytes: AtomicUsize::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
