@@ -107,7 +107,7 @@ impl Load {
             let at = numbers.unit() * self.cumulative[self.cumulative.len() - 1];
             let identity = self.cumulative.partition_point(|sum| *sum < at);
             self.made += 1;
-            let late = if numbers.next() % 20 == 0 { numbers.next() % 5000 } else { 0 };
+            let late = if numbers.next().is_multiple_of(20) { numbers.next() % 5000 } else { 0 };
             let ts = 1_700_006_400_000 + (self.made as f64 * self.millis_each) as i64 - late as i64;
             let status = [200, 200, 200, 200, 201, 302, 404, 500][numbers.next() as usize % 8];
             let mut request = Request {

@@ -107,7 +107,8 @@ impl Committed {
     }
 }
 
-type Entry = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
+/// A key and its value.
+pub(super) type Entry = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
 
 fn of_kind<'a>(db: &'a DB, cf: &ColumnFamily, kind: u8) -> impl Iterator<Item = Entry> + use<'a> {
     let entries = db.iterator_cf(cf, IteratorMode::From(&[kind], Direction::Forward));

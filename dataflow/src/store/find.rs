@@ -160,6 +160,9 @@ impl<'a> Collector<'a> {
 /// Candidates of a posting list: an instant, and the leading half of an identity.
 type Candidates = Vec<(Offset, u64)>;
 
+/// Takes the row of a session.
+type Visit<'a> = &'a mut dyn FnMut(SessionId, &[u8]) -> Result<(), StoreError>;
+
 impl StoreView {
     pub(super) fn find_sessions(&self, query: &SessionQuery) -> Result<SessionPage, StoreError> {
         check_page(query.first)?;
@@ -365,7 +368,7 @@ impl StoreView {
         head: u64,
         at: EventTime,
         rows: &mut DBRawIterator<'_>,
-        visit: &mut dyn FnMut(SessionId, &[u8]) -> Result<(), StoreError>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let prefix = keys::identity_head(day, head);
         rows.seek(prefix);
@@ -439,7 +442,7 @@ impl StoreView {
                 false => a.cmp(b),
             });
             starts.dedup();
-            for batch in starts.chunks((2 * to.room).clamp(32, LOOKUP_BATCH)) {
+            for batch in starts.chunks((2 * to.room + 30).min(LOOKUP_BATCH)) {
                 if batch.first().is_some_and(|(offset, _)| to.complete(offset.instant(day))) {
                     return Ok(());
                 }

@@ -1,4 +1,6 @@
 //! The store's limits by name: what bounds memory, time and disk of one call or one list.
+//!
+//! Those that choose a way of looking are small in tests, so that every way is taken.
 
 /// Refused records that are kept; older ones go.
 pub const DEAD_LETTERS_KEPT: u64 = 100_000;
@@ -7,13 +9,13 @@ pub const IDEMPOTENCY_KEPT: u64 = 100_000;
 /// Bytes of one identity-day's request log that one call reads.
 pub const LOG_BYTES_MAX: usize = 512 << 20;
 /// Entries of a posting list beyond which it narrows nothing and the newest sessions are walked.
-pub const POSTINGS_MAX: usize = 50_000;
+pub const POSTINGS_MAX: usize = if cfg!(test) { 8 } else { 50_000 };
 /// Keys of a posting list's bucket beyond which reading it costs more than walking.
 pub const BUCKET_KEYS_MAX: usize = 20_000;
 /// Rows a page looks at one by one before it reads all rows of a day instead.
-pub const WALK_MAX: usize = 10_000;
+pub const WALK_MAX: usize = if cfg!(test) { 12 } else { 10_000 };
 /// Rows looked up together.
-pub const LOOKUP_BATCH: usize = 256;
+pub const LOOKUP_BATCH: usize = if cfg!(test) { 3 } else { 256 };
 /// Steps of an overview.
 pub const OVERVIEW_STEPS_MAX: u64 = 10_000;
 /// Longest page of sessions, requests or dead letters.

@@ -268,7 +268,7 @@ impl Store {
     pub fn sources(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let cf = self.inner.cf(Family::Offsets);
         let entries = self.inner.db.iterator_cf(cf, rocksdb::IteratorMode::Start);
-        let state = |entry: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
+        let state = |entry: super::commit::Entry| {
             let (name, state) = entry?;
             let name = String::from_utf8(name.into_vec());
             Ok((name.map_err(|_| Malformed("name of a source"))?, state.into_vec()))
