@@ -155,21 +155,24 @@ impl Decoder {
                 Some(text) => read(text.strip_prefix('\u{feff}').unwrap_or(text), &mut request),
             };
             let offset = chunk.offset + line.range.start as u64;
-            self.hand_over(chunk, line, offset, done.map(|()| request), each);
+            self.hand_over(chunk, line, offset, request, done, each);
         }
     }
 
     /// Lines of an access log: what is not UTF-8 becomes U+FFFD.
     fn log_lines(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         for line in Lines::of(chunk) {
-            let text = String::from_utf8_lossy(&chunk.bytes[line.range.clone()]);
+            let bytes = &chunk.bytes[line.range.clone()];
+            // Checking first is faster than looking for what to replace.
+            let text = std::str::from_utf8(bytes)
+                .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
             if text.trim_ascii().is_empty() {
                 continue;
             }
             let mut request = Request::default();
             let done = access_log::read(&text, &mut request);
             let offset = chunk.offset + line.range.start as u64;
-            self.hand_over(chunk, line, offset, done.map(|()| request), each);
+            self.hand_over(chunk, line, offset, request, done, each);
         }
     }
 
@@ -195,7 +198,7 @@ impl Decoder {
     ) {
         let mut number = 0;
         let Ok(text) = std::str::from_utf8(&chunk.bytes) else {
-            return self.hand_over(chunk, Line::whole(chunk), 0, Err(not_utf8()), each);
+            return self.refuse(chunk, Line::whole(chunk), 0, not_utf8(), each);
         };
         for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
             let records = document
@@ -205,7 +208,7 @@ impl Decoder {
                 // What follows broken JSON cannot be told apart.
                 Err(refusal) => {
                     let line = Line { number: number + 1, range: 0..text.len() };
-                    self.hand_over(chunk, line, number, Err(refusal), each);
+                    self.refuse(chunk, line, number, refusal, each);
                     number += 1;
                 }
                 Ok(records) => {
@@ -233,11 +236,11 @@ impl Decoder {
             chunk.offset + line.range.start as u64
         };
         match tree {
-            Err(refusal) => self.hand_over(chunk, line, offset, Err(refusal), each),
+            Err(refusal) => self.refuse(chunk, line, offset, refusal, each),
             Ok(tree) => {
                 let mut request = Request::default();
                 let done = mapping.read(&tree, &mut request);
-                self.hand_over(chunk, line, offset, done.map(|()| request), each);
+                self.hand_over(chunk, line, offset, request, done, each);
             }
         }
     }
@@ -249,7 +252,7 @@ impl Decoder {
         let entries = match text.and_then(har::entries) {
             Ok(entries) => entries,
             Err(refusal) => {
-                return self.hand_over(chunk, Line::whole(chunk), 0, Err(refusal), each);
+                return self.refuse(chunk, Line::whole(chunk), 0, refusal, each);
             }
         };
         let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
@@ -257,32 +260,43 @@ impl Decoder {
             let line = Line::within(text, entry, index);
             let mut request = Request::default();
             let done = har::read(entry.get(), &mut request);
-            self.hand_over(chunk, line, index, done.map(|()| request), each);
+            self.hand_over(chunk, line, index, request, done, each);
         }
     }
 
-    /// Gives a record its id if it has none, and passes it on.
+    /// Passes on why there is no record.
+    fn refuse(
+        &self,
+        chunk: &Chunk,
+        line: Line,
+        offset: u64,
+        refusal: Refusal,
+        each: &mut Each<'_>,
+    ) {
+        let raw = &chunk.bytes[line.range.clone()];
+        each(Err(refusal.at(offset, line.number, line.range)), raw);
+    }
+
+    /// Gives a record its id if it has none, and passes it on: moved once, because it is large.
     fn hand_over<'a>(
         &'a mut self,
         chunk: &'a Chunk,
         line: Line,
         offset: u64,
-        done: Result<Request<'a>, Refusal>,
+        mut request: Request<'a>,
+        done: Result<(), Refusal>,
         each: &mut Each<'_>,
     ) {
-        let raw = &chunk.bytes[line.range.clone()];
-        match done {
-            Ok(mut request) => {
-                if !request.explicit_id {
-                    self.scratch.clear();
-                    // Writing to a `String` cannot fail.
-                    let _ = write!(self.scratch, "{}:{offset}", chunk.name);
-                    request.id = Cow::Borrowed(&self.scratch);
-                }
-                each(Ok(request), raw);
-            }
-            Err(refusal) => each(Err(refusal.at(offset, line.number, line.range)), raw),
+        if let Err(refusal) = done {
+            return self.refuse(chunk, line, offset, refusal, each);
         }
+        if !request.explicit_id {
+            self.scratch.clear();
+            // Writing to a `String` cannot fail.
+            let _ = write!(self.scratch, "{}:{offset}", chunk.name);
+            request.id = Cow::Borrowed(&self.scratch);
+        }
+        each(Ok(request), &chunk.bytes[line.range]);
     }
 }
 
