@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p spoor-graphql --example mock_server -- 127.0.0.1:4010`
 
+#![allow(clippy::unwrap_used, reason = "a failure ends a test")]
+
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/api/mock.rs"]
 mod mock;

@@ -87,7 +87,9 @@ impl Close {
             Self::TooBig => "Message too big".into(),
             Self::TryAgainLater => "Try again later".into(),
         };
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        while reason.len() > REASON_BYTES_MAX {
+            reason.pop();
+        }
         reason
     }
 }

@@ -1,5 +1,7 @@
 //! The API over a mock engine: what a client is told, and what it can never cause.
 
+#![allow(clippy::unwrap_used, reason = "a failure ends a test")]
+
 mod http;
 mod mock;
 mod nulls;
