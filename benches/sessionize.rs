@@ -313,8 +313,7 @@ fn main() {
     let wants = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let machine = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{requests} requests, epochs of {EPOCH_REQUESTS}; load {}", machine.trim());
-    let load =
-        Load { requests, identities: 200_000, zipf: true, explicit_ids: false, per_ms: 10 };
+    let load = Load { requests, identities: 200_000, zipf: true, explicit_ids: false, per_ms: 10 };
     if wants("hand") {
         let hand = report("by hand", load, by_hand(load));
         let ours = report("sessionize", load, dataflow(load));

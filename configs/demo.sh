@@ -47,7 +47,7 @@ GraphiQL, to explore in the browser:
 A first query, the five sessions with the most requests:
 
   curl -s $url/graphql -H 'content-type: application/json' -d '{"query":
-    "{ sessions(first: 5, orderBy: {by: REQUESTS, descending: true}) { totalCount nodes { sessionId open statistics { requests errors } identity { namespace value } } } }"}'
+    "{ sessions(first: 5, orderBy: {by: REQUESTS}) { totalCount nodes { sessionId open statistics { requests errors } identity { namespace value } } } }"}'
 
 A first subscription, sessions under attack as they change (server-sent events):
 

@@ -66,12 +66,14 @@ fn rules(number: usize) -> RuleSet {
 /// Request number `n`: everything about it follows from the number.
 fn request(n: u32) -> Value {
     let minutes = [0, 10, 29, 30, 31, 59, 60, 61, 90, 300][n as usize % 10] + i64::from(n % 3) * 9;
+    let paths = ["/a", "/admin/users/7", "/orders/12/items"];
+    let statuses = [200, 404, 500, 0];
     let mut record = json!({
         "ts": BASE + minutes * MINUTE,
         "method": if n % 11 == 0 { "OPTIONS" } else { "GET" },
-        "path": ["/a", "/admin/users/7", "/orders/12/items"][n as usize % 3],
+        "path": paths[n as usize % 3],
         "app": if n % 2 == 0 { "shop" } else { "api" },
-        "status": [200, 404, 500, 0][n as usize % 4],
+        "status": statuses[n as usize % 4],
         "duration_ms": f64::from(n) * 1.5,
         "response_bytes": n,
     });

@@ -167,7 +167,7 @@ fn csv(bytes: &[u8]) -> Vec<HashMap<String, String>> {
 /// Time of `2021-03-03 21:27:32.695` in UTC.
 fn utc(text: &str) -> i64 {
     let at: jiff::civil::DateTime = text.replace(' ', "T").parse().unwrap();
-    at.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond()
+    jiff::tz::TimeZone::UTC.to_timestamp(at).unwrap().as_millisecond()
 }
 
 /// How two tools agree on which neighbouring events of a user are one session.

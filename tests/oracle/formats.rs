@@ -3,7 +3,7 @@
 use regex::bytes::Regex;
 use serde_json::Value;
 
-use super::record::{Bad, Record, Side, client, nanos, native, rfc3339, split_target};
+use super::record::{Bad, Record, Side, client, nanos, native, rfc3339, split_target, split_url};
 use super::rules::Mapping;
 
 /// Every record of an input, or why it is bad.
@@ -46,7 +46,9 @@ fn access_log(line_format: &Regex, line: &[u8], id: String) -> Result<Record, Ba
         text.map(|text| text.into_owned()).filter(|text| text != "-").unwrap_or_default()
     };
     let time = part(2);
-    let at = jiff::Zoned::strptime("%d/%b/%Y:%H:%M:%S %z", &time).map_err(|_| "time")?;
+    let at = jiff::fmt::strtime::parse("%d/%b/%Y:%H:%M:%S %z", &time)
+        .and_then(|parsed| parsed.to_timestamp())
+        .map_err(|_| "time")?;
     let line = part(3);
     let (method, rest) = line.split_once(' ').ok_or("target")?;
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -69,7 +71,7 @@ fn access_log(line_format: &Regex, line: &[u8], id: String) -> Result<Record, Ba
     let ip = part(1);
     Ok(Record {
         id,
-        ts: at.timestamp().as_millisecond(),
+        ts: at.as_millisecond(),
         method: method.to_uppercase(),
         host,
         path,
@@ -121,7 +123,7 @@ fn mapped(line: &[u8], implicit_id: String, mapping: &Mapping) -> Result<Record,
     let field = |name: &str| mapping.fields.get(name).and_then(|templates| first(templates));
     let id = field("id");
     let number = |name: &str| field(name).map_or(Ok(0), |text| text.parse().map_err(|_| "number"));
-    let (host, path, query) = field("url").map(|url| split_target(&url)).unwrap_or_default();
+    let (host, path, query) = field("url").map(|url| split_url(&url)).unwrap_or_default();
     let headers = |from: &std::collections::BTreeMap<String, Vec<String>>| {
         from.iter().filter_map(|(name, texts)| Some((name.clone(), first(texts)?))).collect()
     };
@@ -167,7 +169,7 @@ fn har(source: &str, bytes: &[u8]) -> Vec<Result<Record, Bad>> {
 
 fn har_entry(entry: &Value, id: String) -> Result<Record, Bad> {
     let (request, response) = (&entry["request"], &entry["response"]);
-    let (host, path, query) = split_target(request["url"].as_str().ok_or("url")?);
+    let (host, path, query) = split_url(request["url"].as_str().ok_or("url")?);
     let size = |value: &Value| value.as_f64().filter(|size| *size > 0.0).unwrap_or(0.0) as u64;
     let pairs = |value: &Value| {
         let pair = |entry: &Value| {

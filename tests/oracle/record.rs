@@ -76,9 +76,13 @@ pub fn client(text: &str) -> Result<String, Bad> {
     if good { Ok(text.to_owned()) } else { Err("ip") }
 }
 
-/// Host, path and query of a URL or of a path with a query.
+/// Host, path and query of a URL, which may have a fragment.
+pub fn split_url(url: &str) -> (String, String, String) {
+    split_target(url.split('#').next().unwrap_or_default())
+}
+
+/// Host, path and query of a request's target; a `#` has no meaning there.
 pub fn split_target(target: &str) -> (String, String, String) {
-    let target = target.split('#').next().unwrap_or_default();
     let (host, rest) = match target.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -181,7 +185,7 @@ pub fn native(bytes: &[u8], implicit_id: String) -> Result<Record, Bad> {
         record.duration_ns = Some(nanos(duration.as_f64().ok_or("duration_ms")?)?);
     }
     if let Some(url) = text(members, "url")? {
-        (record.host, record.path, record.query) = split_target(url);
+        (record.host, record.path, record.query) = split_url(url);
     }
     for (name, field) in
         [("host", &mut record.host), ("path", &mut record.path), ("query", &mut record.query)]

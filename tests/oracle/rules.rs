@@ -184,9 +184,10 @@ impl Rules {
     /// Days since 1970-01-01 in the configured zone.
     pub fn day_of(&self, ts: i64) -> i64 {
         let at = jiff::Timestamp::from_millisecond(ts).expect("a time of our calendar");
-        let date = at.to_zoned(self.zone.clone()).date();
-        let epoch = jiff::civil::date(1970, 1, 1);
-        i64::from(epoch.until((jiff::Unit::Day, date)).expect("a span of days").get_days())
+        let midnight = self.zone.to_datetime(at).date().at(0, 0, 0, 0);
+        let midnight =
+            jiff::tz::TimeZone::UTC.to_timestamp(midnight).expect("a time of our calendar");
+        midnight.as_second() / 86_400
     }
 
     /// Scope, then the keys in their order.
