@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spoor_operators::assign::Scratch;
+use bytes::Bytes;
+use spoor_operators::assign::{CompiledRules, Scratch};
 use spoor_operators::facts::Assigned;
 use spoor_operators::sessionize::backend::{
     DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
@@ -67,8 +68,23 @@ impl StoreBackend {
         let Some((plan, _)) = &self.current else { return Ok(Vec::new()) };
         let rules = Arc::clone(&plan.rules);
         let stored = self.store.load_log(key)?;
-        stored.iter().map(|stored| reassign(stored, &rules, &mut self.scratch)).collect()
+        stored.iter().map(|stored| as_stored(stored, &rules, &mut self.scratch)).collect()
     }
+}
+
+/// A retained request under the rules in force, with the stored bytes it is known by: where those
+/// rules would redact more, a retraction names the bytes as they are in the log.
+fn as_stored(
+    stored: &Bytes,
+    rules: &CompiledRules,
+    scratch: &mut Scratch,
+) -> Result<Assigned, StoreError> {
+    let mut now = reassign(stored, rules, scratch)?;
+    if now.stored() != &stored[..] {
+        let head = &now.payload[..now.head_len as usize];
+        now.payload = [head, stored].concat().into();
+    }
+    Ok(now)
 }
 
 impl SessionBackend for StoreBackend {

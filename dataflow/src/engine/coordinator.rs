@@ -208,7 +208,14 @@ impl Coordinator {
             && self.live_sources == 0
             && self.channels.inputs.is_empty()
             && self.regroup.is_none();
-        self.stopping || drained
+        self.stopping || (drained && self.is_settled())
+    }
+
+    /// Whether no day has to go any more: the last commit may move the watermark on.
+    fn is_settled(&self) -> bool {
+        let retains_all = self.rules.rules().settings.retention_days.is_none();
+        let committed = !self.has_work && self.in_flight() == 0;
+        retains_all || (committed && self.context.first_day(&self.rules) <= self.first_day)
     }
 
     fn in_flight(&self) -> usize {
