@@ -35,11 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// More than a case has sessions.
 const PAGE: usize = 1_000;
 
-/// Rules that a case changes between; the key of secret values is the same in all.
+/// Rules that a case changes between; the key of secret values is the same in all. What a secret
+/// rule reads is read by no other one: redaction cannot be taken back, which an oracle that has
+/// every request as it came would not know.
 const RULES: [&str; 6] = [
     "",
     "[[rules.grouping]]\nname = \"uid\"\npoint = \"$request.cookie.uid\"\n",
-    "[[rules.grouping]]\nname = \"uid\"\npoint = \"$request.cookie.uid\"\nsecret = true\nper = \"app\"\n",
+    "[[rules.grouping]]\nname = \"key\"\npoint = \"$request.cookie.key\"\nsecret = true\nper = \"app\"\n",
     "[rules.settings]\ngap = { ms = 600000 }\n",
     "[[rules.grouping]]\nname = \"answer\"\npoint = \"$response.body#/token\"\nnamespace = \"t\"\n\
      [[rules.grouping]]\nname = \"query\"\npoint = \"$request.query.token\"\nnamespace = \"t\"\n\
@@ -85,10 +87,12 @@ fn request(n: u32) -> Value {
     }
     match n % 6 {
         0 => record["ip"] = json!("192.0.2.1"),
-        1 => record["request"] = json!({ "cookies": { "uid": format!("u{}", n % 2) } }),
-        2 => {
+        1 => {
             record["request"] =
-                json!({ "headers": { "x-session-id": "s" }, "cookies": { "uid": "u0" } })
+                json!({ "cookies": { "uid": format!("u{}", n % 2), "key": format!("k{}", n % 4) } })
+        }
+        2 => {
+            record["request"] = json!({ "headers": { "x-session-id": "s" }, "cookies": { "uid": "u0", "key": "k1" } })
         }
         3 => record["query"] = json!("a=b&token=t1"),
         4 => record["response"] = json!({ "body": { "token": "t1" } }),
