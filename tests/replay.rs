@@ -4,6 +4,8 @@
 //! The data is not part of the project: it is looked for beside it, or where `SPOOR_DATA` says.
 //! Where it is absent, these tests say so and compare nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 mod oracle;
 

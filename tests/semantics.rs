@@ -1,5 +1,7 @@
 //! Stories of SEMANTICS through the real program, each a small log and what must come of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 mod oracle;
 

@@ -24,7 +24,7 @@ pub struct World {
 }
 
 /// Addresses of the mobile carrier's gateways.
-const GATEWAYS: u64 = 12;
+const GATEWAYS: u32 = 12;
 /// Base of the address range of home connections: 81.0.0.0.
 const HOMES: u32 = 0x5100_0000;
 
@@ -201,7 +201,7 @@ impl Visit {
     fn mobile(&mut self, now_ms: i64, rng: &mut ChaCha8Rng, line: &mut Line) {
         open(line, "api", "api.example.com", "GET");
         line.agent = pick(&MOBILE_APPS, self.traits);
-        line.address = Some(Address::V4(0x2518_0700 | (self.traits >> 8) as u32 % GATEWAYS as u32));
+        line.address = Some(Address::V4(0x2518_0700 | ((self.traits >> 8) as u32 % GATEWAYS)));
         Line::put(&mut line.headers, "accept", "application/json");
         if self.token.is_empty() {
             self.log_in(now_ms, line);
