@@ -1,7 +1,7 @@
 //! Sorts any number of lines in bounded memory: sorted runs in a temporary file, merged at the end.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 

@@ -65,7 +65,10 @@ pub fn verify(
                 let found = DayKey { day: request.day, identity: request.identity };
                 if found != *key {
                     report.differ(most, || {
-                        format!("a request of {} on day {} lies under {key:?}", found.identity, found.day.0)
+                        format!(
+                            "a request of {} on day {} lies under {key:?}",
+                            found.identity, found.day.0
+                        )
                     });
                 }
                 events.push((request, 1));
@@ -80,7 +83,8 @@ pub fn verify(
         ("requests", counted.requests, report.requests),
     ] {
         if kept != found {
-            report.differ(most, || format!("the store counts {kept} {what}, its log gives {found}"));
+            report
+                .differ(most, || format!("the store counts {kept} {what}, its log gives {found}"));
         }
     }
     Ok(report)

@@ -15,7 +15,9 @@ use spoor_dataflow::verify::verify;
 use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
 use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
-use spoor_operators::rules::{Gap, GroupingKey, Per, RuleSet, ScopeAction, ScopeRule, ignore_default};
+use spoor_operators::rules::{
+    Gap, GroupingKey, Per, RuleSet, ScopeAction, ScopeRule, ignore_default,
+};
 use spoor_operators::time::Epoch;
 
 const KEY: SecretKey = SecretKey([7; 32]);
@@ -170,9 +172,15 @@ fn what_is_pushed_is_in_sessions_when_the_answer_comes_and_after_a_restart() {
         let engine = start(dir, 2);
         assert_eq!(sessions(&*view(&engine)), expected);
         // Late: it lies within the gap of both, and the duplicate is known after the restart.
-        let late = [request("4", 29 * MINUTE, "a", "10.0.0.1"), request("2", 60 * MINUTE, "a", "10.0.0.1")];
+        let late = [
+            request("4", 29 * MINUTE, "a", "10.0.0.1"),
+            request("2", 60 * MINUTE, "a", "10.0.0.1"),
+        ];
         assert_eq!(push(&engine, &late).counts.duplicate, 1);
-        assert_eq!(sessions(&*view(&engine)), ["session-id a 0 2", "session-id a 3600000 1", "session-id b 5 1"]);
+        assert_eq!(
+            sessions(&*view(&engine)),
+            ["session-id a 0 2", "session-id a 3600000 1", "session-id b 5 1"]
+        );
         push(&engine, &[request("5", 31 * MINUTE, "a", "10.0.0.1")]);
         assert_eq!(sessions(&*view(&engine)), ["session-id a 0 4", "session-id b 5 1"]);
         let letters = view(&engine).dead_letters(10, None).unwrap();

@@ -95,13 +95,7 @@ pub struct Closed {
 
 impl Closed {
     fn new(plan: Arc<EpochPlan>) -> Self {
-        Self {
-            plan,
-            marks: HashMap::new(),
-            ended: Vec::new(),
-            pushes: Vec::new(),
-            change: None,
-        }
+        Self { plan, marks: HashMap::new(), ended: Vec::new(), pushes: Vec::new(), change: None }
     }
 }
 
@@ -154,11 +148,7 @@ pub struct Start {
 
 impl Coordinator {
     /// A coordinator whose first epoch is open.
-    pub fn new(
-        context: Arc<Context>,
-        channels: Channels,
-        start: Start,
-    ) -> Self {
+    pub fn new(context: Arc<Context>, channels: Channels, start: Start) -> Self {
         let plan = Arc::clone(&context.plan);
         let first = Epoch(plan.committed() + 1);
         let mut coordinator = Self {

@@ -192,11 +192,7 @@ fn pending(epochs: &[EpochChanges]) -> usize {
     epochs.iter().map(|(_, changes)| changes.len()).sum()
 }
 
-fn snapshot_of(
-    context: &Context,
-    filter: &Filter,
-    first: usize,
-) -> Result<Event, ServiceError> {
+fn snapshot_of(context: &Context, filter: &Filter, first: usize) -> Result<Event, ServiceError> {
     let view = context.view()?;
     let page = view.sessions(&SessionQuery {
         filter: filter.clone(),
@@ -205,11 +201,7 @@ fn snapshot_of(
         after: None,
         count: false,
     })?;
-    Ok(Event::Snapshot {
-        epoch: view.epoch(),
-        sessions: page.sessions,
-        truncated: page.has_next,
-    })
+    Ok(Event::Snapshot { epoch: view.epoch(), sessions: page.sessions, truncated: page.has_next })
 }
 
 /// The changes of several epochs merged by session: what a session was before all of them, and

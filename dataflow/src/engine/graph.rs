@@ -11,10 +11,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use differential_dataflow::VecCollection;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
 use spoor_operators::time::Epoch;
-use differential_dataflow::VecCollection;
 use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 

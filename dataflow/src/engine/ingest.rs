@@ -18,8 +18,8 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
 use crate::decode::Decoder;
-use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::clock::wall_clock;
+use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
 use crate::query::DeadLetter;
 use crate::service::PushError;

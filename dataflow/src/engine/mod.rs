@@ -49,9 +49,7 @@ use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
-use crate::service::{
-    PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View,
-};
+use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
 use crate::source::{SourceError, SourceId, SourceSpec};
 use crate::store::{Store, StoreError, StoreNumbers, StoreView};
 
@@ -212,10 +210,7 @@ impl Context {
     }
 
     /// What a push with this key was answered, if it was.
-    pub(crate) fn remembered_push(
-        &self,
-        key: &str,
-    ) -> Option<Result<PushAnswer, ServiceError>> {
+    pub(crate) fn remembered_push(&self, key: &str) -> Option<Result<PushAnswer, ServiceError>> {
         let answer = self.store.answered(&answers::push_key(key)).transpose()?;
         Some(match answer {
             Ok(answer) => serde_json::from_slice(&answer)

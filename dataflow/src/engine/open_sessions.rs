@@ -52,11 +52,7 @@ impl OpenSessions {
 
     /// Applies changes of the number of sessions that close at an instant, then moves the
     /// watermark. The rows to write.
-    pub fn apply(
-        &mut self,
-        changes: &HashMap<i64, i64>,
-        watermark: Option<EventTime>,
-    ) -> Vec<Row> {
+    pub fn apply(&mut self, changes: &HashMap<i64, i64>, watermark: Option<EventTime>) -> Vec<Row> {
         let mut seconds = BTreeSet::new();
         for (&at, &change) in changes {
             if change == 0 || self.watermark.is_some_and(|watermark| at <= watermark.0) {

@@ -9,9 +9,9 @@ use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
+use crate::engine::Context;
 use crate::engine::coordinator::Command;
 use crate::engine::feed::EngineFeed;
-use crate::engine::Context;
 use crate::service::{
     Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
     View,

@@ -140,7 +140,15 @@ struct Scan {
 
 impl Scan {
     fn new(store: Store, index: u16, peers: u16) -> Self {
-        Self { store, index, peers, scratch: Scratch::default(), version: 0, after: None, done: true }
+        Self {
+            store,
+            index,
+            peers,
+            scratch: Scratch::default(),
+            version: 0,
+            after: None,
+            done: true,
+        }
     }
 
     /// The differences of the next identity-days.

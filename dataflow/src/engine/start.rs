@@ -21,9 +21,7 @@ use crate::engine::progress::Progress;
 use crate::engine::regroup::Regroup;
 use crate::engine::sources::{SourceRow, SourceState};
 use crate::engine::standing::Standing;
-use crate::engine::{
-    Context, Engine, EngineError, PUSH_SOURCE, Published, Settings, graph, keys,
-};
+use crate::engine::{Context, Engine, EngineError, PUSH_SOURCE, Published, Settings, graph, keys};
 use crate::source::{SourceId, SourceSpec};
 use crate::store::{Store, StoreError};
 
@@ -181,7 +179,8 @@ fn spawn_all(
     let sources_stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
 
-    let channels = Channels { commands: commands_in, pushes: pushes_in, inputs, closed: closed_out };
+    let channels =
+        Channels { commands: commands_in, pushes: pushes_in, inputs, closed: closed_out };
     let coordinator = Coordinator::new(Arc::clone(&context), channels, start);
     threads.push(thread("coordinator", move || coordinator.run())?);
 
