@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help deps build run test lint deny unit e2e audit bench
+.PHONY: help deps build run test lint deny unit audit bench
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ build: deps ## build the program
 run: build ## start a server on loopback with generated live traffic, and say what to try
 	@configs/demo.sh $(TARGET)/release/spoor
 
-test: lint deny unit e2e ## everything that is checked
+test: lint deny unit ## everything that is checked
 
 lint: deps
 	cargo fmt --all --check
@@ -31,13 +31,10 @@ deny: deps
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny check bans licenses sources
 
+# The reference clients of GraphQL (Node) are among the tests; npm fetches them once.
 unit: deps
-	cargo test --release --locked --workspace
-
-e2e: build
 	@.ci/deps node
-	cd tests/e2e && npm ci --no-audit --no-fund --silent
-	cd tests/e2e && SPOOR=$(abspath $(TARGET))/release/spoor npm test --silent
+	cargo test --release --locked --workspace
 
 audit: deps ## known vulnerabilities of dependencies (needs the network)
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked
