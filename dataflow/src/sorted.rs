@@ -8,6 +8,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 /// Bytes of lines held before they become a run on disk.
 pub const RUN_BYTES: usize = 64 << 20;
 
+/// Takes a key and its line.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;
+
 /// Lines with the keys they are to be sorted by.
 pub struct Sorter {
     held: Vec<(Vec<u8>, Vec<u8>)>,
@@ -59,10 +62,7 @@ impl Sorter {
     ///
     /// # Errors
     /// A temporary file cannot be read, or `visit` fails.
-    pub fn finish(
-        mut self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub fn finish(mut self, visit: &mut Visit<'_>) -> io::Result<()> {
         self.held.sort_unstable();
         let mut runs: Vec<Box<dyn Iterator<Item = io::Result<Pair>>>> = Vec::new();
         for run in std::mem::take(&mut self.runs) {

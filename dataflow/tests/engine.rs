@@ -3,6 +3,8 @@
 //! Each story runs on one and on three workers, ends by restarting on another number of workers,
 //! and then has the store verified against a batch run over its own log.
 
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //! The damage is the same in every run. `SPOOR_FUZZ_SECONDS` damages for as long as it says, for
 //! each target, where there is no fuzzer at hand.
 
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

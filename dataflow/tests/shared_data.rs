@@ -3,6 +3,8 @@
 //! They are no part of the project: `SPOOR_SHARED` names the folder they are in (default: `shared`
 //! beside the project). Without it the tests say so and pass.
 
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

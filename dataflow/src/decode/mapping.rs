@@ -210,6 +210,7 @@ impl Mapping {
         Ok(())
     }
 
+    #[expect(clippy::ptr_arg, reason = "what is found in a borrowed text borrows like it")]
     fn locate<'v>(&self, url: &Cow<'v, str>, request: &mut Request<'v>) -> Result<(), Refusal> {
         let target = match value::url(url) {
             Some(target) => target,

@@ -186,6 +186,7 @@ fn cookies_from_headers<'a>(
 }
 
 /// Pushes `name=value`, without the blanks around both; a pair without a name is nothing.
+#[expect(clippy::ptr_arg, reason = "what is found in a borrowed text borrows like it")]
 fn push_cookie<'a>(text: &Cow<'a, str>, range: std::ops::Range<usize>, into: &mut Fields<'a>) {
     let Some(equals) = text[range.clone()].find('=') else { return };
     let name = trimmed(text, range.start..range.start + equals);

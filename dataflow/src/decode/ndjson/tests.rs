@@ -186,9 +186,11 @@ fn plain(line: &str) -> Option<Request<'static>> {
         Value::Null => Some(0),
         other => other.as_u64(),
     };
-    let mut request = Request::default();
-    request.explicit_id = text("id")?.is_some();
-    request.id = text("id")?.unwrap_or_default().into();
+    let mut request = Request {
+        explicit_id: text("id")?.is_some(),
+        id: text("id")?.unwrap_or_default().into(),
+        ..Request::default()
+    };
     if request.explicit_id && (request.id.is_empty() || request.id.len() > 128) {
         return None;
     }
