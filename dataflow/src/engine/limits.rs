@@ -7,7 +7,7 @@ pub const PUSH_ERRORS_MAX: usize = 100;
 /// Dead letters kept of one chunk; more are counted only.
 pub const DEAD_LETTERS_PER_CHUNK_MAX: usize = 1000;
 /// Closed epochs that wait for their commit before input waits too.
-pub const EPOCHS_IN_FLIGHT_MAX: usize = 2;
+pub const EPOCHS_IN_FLIGHT_MAX: usize = 4;
 /// Chunks that wait for an epoch.
 pub const CHUNKS_WAITING_MAX: usize = 4;
 /// An epoch is closed at this age when nothing waits and the one before it is committed.

@@ -160,6 +160,8 @@ impl Store {
         batches.push(&rest);
         let mut options = WriteOptions::default();
         options.set_sync(self.inner.sync);
+        // Each part is sorted.
+        options.set_memtable_insert_hint_per_batch(true);
         self.inner.db.write_opt(join(&batches), &options)?;
         *committed = next;
         drop(committed);
