@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure ends a test")]
 
+mod frames;
 mod http;
 mod mock;
 mod nulls;
