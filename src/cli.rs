@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, with help that shows how.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -66,8 +67,10 @@ pub enum LogFormat {
 impl Logging {
     /// Sends logs to standard error from now on.
     pub fn start(&self) {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let builder = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(self.log_level.to_string()))
+            .with_ansi(!plain && std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => builder.with_target(false).init(),

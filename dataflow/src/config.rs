@@ -480,7 +480,9 @@ fn shape(path: Option<&Path>, error: figment::Error) -> ConfigError {
         _ => String::new(),
     };
     let at = if key.is_empty() { String::new() } else { format!(", at `{key}`") };
-    ConfigError::Shape(format!("{}{at}{place}", first.kind))
+    // What lists names quotes each of them, and then the list once more.
+    let kind = first.kind.to_string().replace("`one of `", "one of `").replace("``", "`");
+    ConfigError::Shape(format!("{kind}{at}{place}"))
 }
 
 fn require(holds: bool, place: &str, reason: impl FnOnce() -> String) -> Result<(), ConfigError> {
@@ -555,7 +557,7 @@ mod tests {
     #[test]
     fn a_mistake_is_told_in_one_line_with_its_place() {
         for (text, says) in [
-            ("[engine]\nworker = 1", "worker"),
+            ("[engine]\nworker = 1", "`worker`, expected one of `workers`, `hot_bytes`"),
             ("\n[engine\n", "line 2"),
             ("[engine]\nworkers = \"many\"", "engine.workers"),
             ("[engine]\nworkers = 1000", "at most 256"),

@@ -298,9 +298,11 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         push(&engine, &[day(0), day(1), day(8)]);
         wait_for(&engine, |view| view.status().sessions == 2);
         assert_eq!(sessions(&*view(&engine)).len(), 2);
-        let answer = push(&engine, &[day(0)]);
+        let answer = push(&engine, &["no json".into(), String::new(), day(0)]);
         assert_eq!((answer.counts.expired, answer.counts.accepted), (1, 0));
-        assert_eq!(answer.errors[0].code, "expired");
+        let errors: Vec<_> =
+            answer.errors.iter().map(|error| (error.line, error.code.as_str())).collect();
+        assert_eq!(errors, [(1, "bad_json"), (3, "expired")]);
         let overview = view(&engine).overview(None, None, 60).unwrap();
         assert_eq!((overview.totals.requests, overview.totals.sessions), (2, 2));
         stop(engine);

@@ -43,7 +43,7 @@ fn parse<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T, F
 
 fn summary(rules: &RuleSet) -> String {
     format!(
-        "good: {} scope rules, {} grouping keys, {} context parameters, {} flows",
+        "good: scope rules {}, grouping keys {}, context parameters {}, flows {}",
         rules.scope.len(),
         rules.grouping.len(),
         rules.context.len(),

@@ -99,7 +99,6 @@ struct Reading<'a> {
     arena: Vec<u8>,
     outcomes: Outcomes,
     letters: Vec<DeadLetter>,
-    line: u64,
     latest: Option<EventTime>,
 }
 
@@ -112,13 +111,11 @@ impl<'a> Reading<'a> {
             arena: Vec::with_capacity(task.chunk.bytes.len()),
             outcomes: Outcomes::default(),
             letters: Vec::new(),
-            line: 0,
             latest: plan.future_ms.map(|ms| EventTime(wall_clock().0.saturating_add_unsigned(ms))),
         }
     }
 
     fn request(&mut self, request: &mut Request<'_>, raw: &[u8], scratch: &mut Scratch) {
-        self.line += 1;
         let plan = self.plan;
         let counts = &mut self.outcomes.counts;
         if self.latest.is_some_and(|latest| request.ts > latest) {
@@ -144,14 +141,17 @@ impl<'a> Reading<'a> {
         let chunk = &self.task.chunk;
         // `raw` is a part of the chunk, but for formats that unwrap it.
         let at = (raw.as_ptr() as usize).wrapping_sub(chunk.bytes.as_ptr() as usize);
-        let offset = chunk.offset + if at < chunk.bytes.len() { at as u64 } else { 0 };
-        self.refuse(code, reason.into(), offset, self.line, raw);
+        let at = if at < chunk.bytes.len() { at } else { 0 };
+        let offset = chunk.offset + at as u64;
+        // Only an answer shows the line, so only for what it has room for are lines counted.
+        let line = if self.answers() { line_at(&chunk.bytes, at) } else { 0 };
+        self.refuse(code, reason.into(), offset, line, raw);
     }
 
     fn refuse(&mut self, code: &'static str, reason: String, offset: u64, line: u64, raw: &[u8]) {
-        let errors = &mut self.outcomes.errors;
-        if self.task.origin.is_push() && errors.len() < PUSH_ERRORS_MAX {
-            errors.push(PushError { line, code: code.into(), reason: reason.clone() });
+        if self.answers() {
+            let error = PushError { line, code: code.into(), reason: reason.clone() };
+            self.outcomes.errors.push(error);
         }
         if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {
             self.letters.push(DeadLetter {
@@ -164,6 +164,11 @@ impl<'a> Reading<'a> {
                 epoch: self.plan.epoch,
             });
         }
+    }
+
+    /// Whether somebody waits for an answer that has room for one more mistake.
+    fn answers(&self) -> bool {
+        self.task.origin.is_push() && self.outcomes.errors.len() < PUSH_ERRORS_MAX
     }
 
     /// Freezes the arena and hands each request its slice of it.
@@ -197,4 +202,9 @@ impl<'a> Reading<'a> {
         requests.reverse();
         requests
     }
+}
+
+/// Number of the line that holds the byte at `at`, from 1 on, as decoders count.
+fn line_at(bytes: &[u8], at: usize) -> u64 {
+    1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count() as u64
 }
