@@ -31,9 +31,10 @@ for _ in $(seq 100); do
 done
 
 # Pushed in batches, as a log shipper would: each answer comes when its batch is committed. Every
-# run has a seed of its own, or its clients would be those of the run before.
+# run has a seed of its own, or its clients would be those of the run before. Quiet, because Ctrl-C
+# ends the server under it; when something is wrong, the server says so.
 "$spoor" generate --rate "$rate" --seed "${SEED:-$(date +%s)}" \
-  | split -l "$((rate / 4 + 1))" --filter="curl -fsS -o /dev/null --data-binary @- $url/v1/requests" &
+  | split -l "$((rate / 4 + 1))" --filter="curl -fsS -o /dev/null --data-binary @- $url/v1/requests" 2>/dev/null &
 pids+=("$!")
 
 cat <<LIST

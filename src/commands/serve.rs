@@ -37,6 +37,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
             SourceSpec::Follow { path: path.clone(), format: format.clone() }
         });
     }
+    for source in &sources {
+        if let SourceSpec::Follow { path, .. } = source
+            && !path.exists()
+        {
+            tracing::warn!("{} is not there yet; it is followed once it is", path.display());
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     // The address is taken before the store is opened: a second server on it changes nothing.
