@@ -19,7 +19,7 @@ use spoor_operators::time::{Day, EventTime};
 
 use super::facets::{Facets, decide};
 use super::keys::{self, IndexKind, Offset};
-use super::limits::{BUCKET_KEYS_MAX, LOOKUP_BATCH, POSTINGS_MAX, WALK_MAX};
+use super::limits::{BUCKET_KEYS_MAX, LOOKUP_BATCH, POSTINGS_MAX, SORT_RUN, WALK_MAX};
 use super::plan::{Lead, Plan};
 use super::postings::{self, Term};
 use super::view::{StoreView, check_page};
@@ -159,6 +159,9 @@ impl<'a> Collector<'a> {
 
 /// Candidates of a posting list: an instant, and the leading half of an identity.
 type Candidates = Vec<(Offset, u64)>;
+
+/// An entry of the list by start.
+type Start = (Offset, IdentityId);
 
 /// Takes the row of a session.
 type Visit<'a> = &'a mut dyn FnMut(SessionId, &[u8]) -> Result<(), StoreError>;
@@ -437,19 +440,51 @@ impl StoreView {
                 postings::read_starts(part, &mut starts)?;
                 if descending { parts.next() } else { parts.prev() }
             }
-            starts.sort_unstable_by(|a: &(Offset, IdentityId), b| match descending {
-                true => b.0.cmp(&a.0).then(a.1.cmp(&b.1)),
-                false => a.cmp(b),
-            });
-            starts.dedup();
-            for batch in starts.chunks((2 * to.room + 30).min(LOOKUP_BATCH)) {
-                if batch.first().is_some_and(|(offset, _)| to.complete(offset.instant(day))) {
-                    return Ok(());
-                }
-                self.look_up(day, batch, to)?;
+            if self.walk_minute(day, &mut starts, to)? {
+                return Ok(());
             }
         }
         Ok(parts.status()?)
+    }
+
+    /// Looks at the sessions that start in a minute, in order; whether the page is complete.
+    ///
+    /// A minute can have very many, of which the first few usually fill the page: they are sorted
+    /// as far as they are looked at.
+    fn walk_minute(
+        &self,
+        day: Day,
+        starts: &mut [Start],
+        to: &mut Collector<'_>,
+    ) -> Result<bool, StoreError> {
+        let descending = to.order.descending;
+        let by_order = |a: &Start, b: &Start| match descending {
+            true => b.0.cmp(&a.0).then(a.1.cmp(&b.1)),
+            false => a.cmp(b),
+        };
+        let batch_len = (2 * to.room + 30).min(LOOKUP_BATCH);
+        let (mut left, mut run) = (starts, SORT_RUN);
+        let (mut fresh, mut last) = (Vec::new(), None);
+        while !left.is_empty() {
+            if run < left.len() {
+                left.select_nth_unstable_by(run, by_order);
+            }
+            let (first, rest) = left.split_at_mut(run.min(left.len()));
+            first.sort_unstable_by(by_order);
+            // Equal starts can lie on both sides of the split.
+            fresh.clear();
+            fresh
+                .extend(first.iter().copied().filter(|start| last.replace(*start) != Some(*start)));
+            for batch in fresh.chunks(batch_len) {
+                if batch.first().is_some_and(|(offset, _)| to.complete(offset.instant(day))) {
+                    return Ok(true);
+                }
+                self.look_up(day, batch, to)?;
+            }
+            left = rest;
+            run = run.saturating_mul(8);
+        }
+        Ok(false)
     }
 
     /// The first minute that can have sessions on the page, as its bucket.
@@ -469,12 +504,10 @@ impl StoreView {
     fn look_up(
         &self,
         day: Day,
-        starts: &[(Offset, IdentityId)],
+        starts: &[Start],
         to: &mut Collector<'_>,
     ) -> Result<(), StoreError> {
-        let key = |(offset, identity): &(Offset, IdentityId)| {
-            keys::session(day, *identity, offset.instant(day))
-        };
+        let key = |(offset, identity): &Start| keys::session(day, *identity, offset.instant(day));
         let mut wanted: Vec<_> = starts.iter().map(key).collect();
         wanted.sort_unstable();
         let inner = self.inner();

@@ -16,6 +16,8 @@ pub const BUCKET_KEYS_MAX: usize = 20_000;
 pub const WALK_MAX: usize = if cfg!(test) { 12 } else { 10_000 };
 /// Rows looked up together.
 pub const LOOKUP_BATCH: usize = if cfg!(test) { 3 } else { 256 };
+/// Starts of one minute that are put in order at first; more when they do not fill the page.
+pub const SORT_RUN: usize = if cfg!(test) { 2 } else { 1024 };
 /// Steps of an overview.
 pub const OVERVIEW_STEPS_MAX: u64 = 10_000;
 /// Longest page of sessions, requests or dead letters.
