@@ -365,7 +365,7 @@ fn app(number: u64) -> String {
 
 fn path(number: u64) -> String {
     format!("/api/v1/resource-{}/list", char::from(b'a' + (number % ENDPOINTS / 2) as u8))
-        + if number % 2 == 0 { "" } else { "/all" }
+        + if number.is_multiple_of(2) { "" } else { "/all" }
 }
 
 fn address(number: u64) -> String {
