@@ -1,11 +1,10 @@
 //! The main job on a file, to its end: run the dataflow over the sources, then write each session.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use spoor_operators::facts::Field;
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
@@ -164,51 +163,70 @@ fn line(
     }
     key.extend_from_slice(&(session.start.0.cast_unsigned() ^ (1 << 63)).to_be_bytes());
     key.extend_from_slice(&identity.id.0.to_be_bytes());
-    let mut object = object(session);
-    if with_requests {
-        let ids = view.request_ids(session)?.into_iter().map(Value::from).collect();
-        object.insert("request_ids".into(), Value::Array(ids));
-    }
-    let line = serde_json::to_vec(&object).map_err(io::Error::from)?;
+    let request_ids = with_requests.then(|| view.request_ids(session)).transpose()?;
+    let line = serde_json::to_vec(&Line::of(session, request_ids)).map_err(io::Error::from)?;
     Ok((key, line))
 }
 
-/// A session in the form of SEMANTICS 7.
-#[must_use]
-pub fn object(session: &Session) -> Map<String, Value> {
-    let (identity, summary) = (&session.identity, &session.summary);
-    let numbers = &summary.counters;
-    let counts = |field| {
-        let entries = summary.entries(field).map(|(text, n)| (text.to_owned(), Value::from(n)));
-        let mut entries: Vec<_> = entries.collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        Value::Object(entries.into_iter().collect())
-    };
-    let members: [(&str, Value); 22] = [
-        ("id", session.id().to_string().into()),
-        ("identity", identity.id.to_string().into()),
-        ("namespace", (*identity.namespace).into()),
-        ("value", (*identity.value).into()),
-        ("weak", identity.weak.into()),
-        ("start", session.start.0.into()),
-        ("end", session.end.0.into()),
-        ("requests", numbers.requests.into()),
-        ("errors", numbers.errors.into()),
-        ("server_errors", numbers.server_errors.into()),
-        ("detections", numbers.detections.into()),
-        ("malicious", numbers.malicious.into()),
-        ("blocked", numbers.blocked.into()),
-        ("request_bytes", numbers.request_bytes.into()),
-        ("response_bytes", numbers.response_bytes.into()),
-        ("duration_ms_sum", milliseconds(numbers.duration_sum_ns).into()),
-        ("duration_ms_max", (numbers.duration_max_ns as f64 / NANOS_PER_MS).into()),
-        ("ips", summary.distinct(Field::Ip).into()),
-        ("endpoints", summary.distinct(Field::Endpoint).into()),
-        ("methods", counts(Field::Method)),
-        ("statuses", counts(Field::Status)),
-        ("attacks", counts(Field::Attack)),
-    ];
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// A session as a replay writes it; times in milliseconds since the Unix epoch.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: String,
+    identity: String,
+    namespace: &'a str,
+    value: &'a str,
+    weak: bool,
+    start: i64,
+    end: i64,
+    requests: u64,
+    errors: u64,
+    server_errors: u64,
+    detections: u64,
+    malicious: u64,
+    blocked: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    duration_ms_sum: f64,
+    duration_ms_max: f64,
+    ips: usize,
+    endpoints: usize,
+    methods: BTreeMap<&'a str, u64>,
+    statuses: BTreeMap<&'a str, u64>,
+    attacks: BTreeMap<&'a str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_ids: Option<Vec<String>>,
+}
+
+impl<'a> Line<'a> {
+    fn of(session: &'a Session, request_ids: Option<Vec<String>>) -> Self {
+        let (identity, summary) = (&session.identity, &session.summary);
+        let counters = &summary.counters;
+        Self {
+            id: session.id().to_string(),
+            identity: identity.id.to_string(),
+            namespace: &identity.namespace,
+            value: &identity.value,
+            weak: identity.weak,
+            start: session.start.0,
+            end: session.end.0,
+            requests: counters.requests,
+            errors: counters.errors,
+            server_errors: counters.server_errors,
+            detections: counters.detections,
+            malicious: counters.malicious,
+            blocked: counters.blocked,
+            request_bytes: counters.request_bytes,
+            response_bytes: counters.response_bytes,
+            duration_ms_sum: milliseconds(counters.duration_sum_ns),
+            duration_ms_max: counters.duration_max_ns as f64 / NANOS_PER_MS,
+            ips: summary.distinct(Field::Ip),
+            endpoints: summary.distinct(Field::Endpoint),
+            methods: summary.entries(Field::Method).collect(),
+            statuses: summary.entries(Field::Status).collect(),
+            attacks: summary.entries(Field::Attack).collect(),
+            request_ids,
+        }
+    }
 }
 
 /// Rounded to 3 decimals.
