@@ -266,7 +266,7 @@ fn sessions(view: &dyn View) -> Vec<Value> {
     let page = view.sessions(&query).unwrap();
     assert!(!page.has_next);
     let mut lines: Vec<Value> =
-        page.sessions.iter().map(|session| Value::Object(replay::object(session))).collect();
+        page.sessions.iter().map(|session| replay::object(session)).collect();
     let key = |line: &Value| {
         let text = |name: &str| line[name].as_str().unwrap().to_owned();
         (text("namespace"), text("value"), line["start"].as_i64().unwrap(), text("id"))

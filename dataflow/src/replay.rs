@@ -229,6 +229,12 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A session in the form of SEMANTICS 7.
+#[must_use]
+pub fn object(session: &Session) -> serde_json::Value {
+    serde_json::to_value(Line::of(session, None)).expect("a line is plain data with text keys")
+}
+
 /// Rounded to 3 decimals.
 fn milliseconds(ns: u64) -> f64 {
     let microseconds = ns / 1000 + u64::from(ns % 1000 >= 500);
