@@ -7,6 +7,7 @@
 //! [`Engine::join`] says why: the next start resumes from the last committed epoch.
 
 pub mod answers;
+pub mod ask;
 pub mod backend;
 pub mod clock;
 pub mod committer;
@@ -29,8 +30,8 @@ pub mod sources;
 pub mod standing;
 pub mod start;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
+use crate::engine::ask::Peers;
 use crate::engine::coordinator::Command;
 use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
@@ -147,6 +149,8 @@ pub struct Context {
     pub(crate) ends_with_sources: bool,
     pub(crate) refuses_future: bool,
     pub(crate) remembers_changes: bool,
+    /// The other processes; none: this one is alone.
+    pub peers: OnceLock<Arc<dyn Peers>>,
     published: ArcSwap<Published>,
     key: SecretKey,
     applications: Applications,

@@ -1,7 +1,7 @@
 //! Starting an engine: what the store knows, then the threads.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -153,6 +153,7 @@ fn context(
         ends_with_sources: settings.ends_with_sources,
         refuses_future: settings.refuses_future,
         remembers_changes: settings.remembers_changes,
+        peers: OnceLock::new(),
         published: ArcSwap::from_pointee(published),
         store: settings.store,
         key: settings.key,
