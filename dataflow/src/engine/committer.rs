@@ -98,12 +98,11 @@ impl Committer {
         answered: &[(PendingKey, PushAnswer)],
     ) -> Commit {
         let plan = &closed.plan;
-        let totals = findings.totals.drain();
         let mut commit = Commit {
             epoch: plan.epoch,
             parts: std::mem::take(&mut findings.parts),
             dead_letters: std::mem::take(&mut findings.dead_letters),
-            totals: totals.map(|((minute, app), new)| ((minute, app.to_string()), new)).collect(),
+            totals: findings.totals.drain().collect(),
             watermark: self.watermark,
             expire_before: plan.first_day.filter(|_| plan.drops_days),
             ..Commit::default()

@@ -22,7 +22,7 @@ use crate::engine::Context;
 use crate::engine::backend::StoreBackend;
 use crate::engine::ingest::ingest;
 use crate::engine::limits::PARK_MAX;
-use crate::engine::overview::{overview, retained};
+use crate::engine::overview::overview;
 use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
 use crate::engine::regroup::regroup;
@@ -52,8 +52,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
         let regrouped = regroup(scope, Arc::clone(plan), store.clone(), first);
         let sessionized = live.concat(regrouped).sessionize(backend, options);
         closing(sessionized.sessions, context, &probe);
-        let kept = retained(scope, Arc::clone(plan), store.clone(), first);
-        overview(sessionized.totals, kept, Arc::clone(plan), &probe);
+        overview(sessionized.totals, Arc::clone(plan), &probe);
     });
     while !probe.done() && !context.plan.has_failed() {
         worker.step_or_park(Some(PARK_MAX));

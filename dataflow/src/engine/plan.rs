@@ -107,8 +107,8 @@ pub struct Findings {
     pub duplicates: HashMap<Origin, u64>,
     /// Changes of the number of sessions that close at an instant.
     pub closing: HashMap<i64, i64>,
-    /// New totals of a minute and app; none: no longer there.
-    pub totals: HashMap<Bucket, Option<Totals>>,
+    /// What is added to the totals of a minute and app, or taken away.
+    pub totals: HashMap<Bucket, Totals>,
 }
 
 /// Everything about one epoch.

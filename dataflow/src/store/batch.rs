@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hashbrown::HashMap;
 use rocksdb::WriteBatch;
 use spoor_operators::facts::{Assigned, NO_GAP};
-use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{DayChange, DayKey, LogChange, SessionChange};
 use spoor_operators::time::{Day, Epoch, EventTime};
 
@@ -26,9 +24,7 @@ pub struct Part {
     batch: WriteBatch,
     additions: Additions,
     buffer: Vec<u8>,
-    next_day: Option<(Day, EventTime)>,
     pub(super) days: BTreeMap<Day, DayCount>,
-    pub(super) closing: HashMap<i64, i64>,
 }
 
 /// When a session closes: `end + gap`, or at the start of the next day if that is sooner.
@@ -54,9 +50,7 @@ impl Part {
             batch: WriteBatch::with_capacity_bytes(expected + expected / 8),
             additions: Additions::default(),
             buffer: Vec::new(),
-            next_day: None,
             days: BTreeMap::new(),
-            closing: HashMap::new(),
         }
     }
 
@@ -124,7 +118,7 @@ impl Part {
 
     fn remove(&mut self, key: DayKey, change: &SessionChange) {
         let Some(old) = change.old.as_deref() else { return };
-        self.count(key.day, old, -1);
+        self.days.entry(key.day).or_default().sessions -= 1;
         if change.new.as_ref().is_none_or(|new| new.start != old.start) {
             let row = keys::session(key.day, key.identity, old.start);
             self.batch.delete_cf(self.inner.cf(Family::Sessions), row);
@@ -133,7 +127,7 @@ impl Part {
 
     fn session(&mut self, key: DayKey, change: &SessionChange, grown: bool) {
         let (old, Some(new)) = (change.old.as_deref(), change.new.as_deref()) else { return };
-        self.count(key.day, new, 1);
+        self.days.entry(key.day).or_default().sessions += 1;
         let cf = self.inner.cf(Family::Sessions);
         self.buffer.clear();
         new.encode(&mut self.buffer);
@@ -143,18 +137,6 @@ impl Part {
         }
         let additions = &mut self.additions;
         postings::new_terms(old, new, grown, |term| additions.term(new, term));
-    }
-
-    /// Adds a session's weight to the counters.
-    fn count(&mut self, day: Day, session: &Session, weight: i64) {
-        self.days.entry(day).or_default().sessions += weight;
-        let next_day = match self.next_day {
-            Some((known, start)) if known == day => start,
-            _ => self.inner.zone.start_of(Day(day.0.saturating_add(1))),
-        };
-        self.next_day = Some((day, next_day));
-        let minute = minute_of(closes_at(session.end, session.gap_ms, next_day));
-        *self.closing.entry(minute).or_default() += weight;
     }
 
     /// Encodes the index. To be called on the worker's thread when its epoch is complete; a commit

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use differential_dataflow::difference::{IsZero, Semigroup};
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch, WriteOptions};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
-use spoor_operators::wire::put_i64;
 
 use super::batch::minute_of;
 use super::limits::IDEMPOTENCY_KEPT;
@@ -33,8 +33,9 @@ pub struct Commit {
     pub sources: Vec<(String, Vec<u8>)>,
     /// Refused records; they get their sequence numbers here.
     pub dead_letters: Vec<DeadLetter>,
-    /// New totals of `(minute since the Unix epoch, app)`; none: nothing is left.
-    pub totals: Vec<((i64, String), Option<Totals>)>,
+    /// What the epoch adds to the totals of `(minute since the Unix epoch, app)`, or takes away;
+    /// each of them once.
+    pub totals: Vec<((i64, Arc<str>), Totals)>,
     /// Least watermark of the live sources; none: as before.
     pub watermark: Option<EventTime>,
     /// Answers to remember under idempotency keys.
@@ -50,8 +51,6 @@ pub struct Commit {
 pub(super) struct Committed {
     pub(super) standing: Standing,
     pub(super) days: BTreeMap<Day, DayCount>,
-    /// Sessions by the minute they close in, minutes after the watermark's only.
-    pub(super) closing: BTreeMap<i64, i64>,
 }
 
 impl std::ops::Deref for Committed {
@@ -75,11 +74,6 @@ impl Committed {
             let day = keys::day_of(key.get(1..).unwrap_or_default())?;
             loaded.days.insert(day, DayCount::decode(&value)?);
         }
-        for entry in of_kind(db, cf, meta::CLOSING) {
-            let (key, value) = entry?;
-            let sessions = spoor_operators::wire::Reader(&value).i64()?;
-            loaded.closing.insert(meta::parse_numbered(&key)?.0, sessions);
-        }
         Ok(loaded)
     }
 
@@ -88,21 +82,16 @@ impl Committed {
         StoreNumbers {
             sessions: positive(self.days.values().map(|day| day.sessions).sum()),
             requests: positive(self.days.values().map(|day| day.requests).sum()),
-            open_sessions: positive(self.closing.values().sum()),
             ..StoreNumbers::default()
         }
     }
 
-    /// Adds a part's counters; returns what was touched.
+    /// Adds a part's counters.
     fn add(&mut self, part: &Part) {
         for (&day, more) in &part.days {
             let count = self.days.entry(day).or_default();
             count.sessions += more.sessions;
             count.requests += more.requests;
-        }
-        let closed = self.watermark.map_or(i64::MIN, minute_of);
-        for (&minute, more) in part.closing.iter().filter(|(minute, _)| **minute > closed) {
-            *self.closing.entry(minute).or_default() += more;
         }
     }
 }
@@ -153,6 +142,7 @@ impl Store {
         let mut rest = WriteBatch::default();
         self.lists(&commit, &mut rest, &mut next)?;
         self.counters(&commit, &mut rest, &mut next);
+        self.totals_rows(&commit, &mut rest, next.floor)?;
         rest.put_cf(self.inner.cf(Family::Meta), meta::COMMITTED_KEY, next.standing.encode());
         let mut batches: Vec<_> = commit.parts.iter_mut().map(Part::batch).collect();
         let largest = batches.iter().map(|batch| batch.size_in_bytes()).max().unwrap_or(0);
@@ -171,7 +161,7 @@ impl Store {
         self.reclaim()
     }
 
-    /// Rules, sources, dead letters, totals, answers and the engine's own.
+    /// Rules, sources, dead letters, answers and the engine's own.
     fn lists(
         &self,
         commit: &Commit,
@@ -192,13 +182,6 @@ impl Store {
         }
         let letters = self.inner.cf(Family::DeadLetters);
         dead_letters::append(batch, letters, &mut next.standing.letters, &commit.dead_letters);
-        for ((minute, app), totals) in &commit.totals {
-            let key = meta::totals_key(*minute, app);
-            match totals {
-                Some(totals) => batch.put_cf(meta, key, meta::encode_totals(*totals)),
-                None => batch.delete_cf(meta, key),
-            }
-        }
         for (name, value) in &commit.blobs {
             match value {
                 Some(value) => batch.put_cf(meta, meta::blob_key(name), value),
@@ -222,17 +205,6 @@ impl Store {
     /// Counters that changed, and what retention drops.
     fn counters(&self, commit: &Commit, batch: &mut WriteBatch, next: &mut Committed) {
         let cf = self.inner.cf(Family::Meta);
-        let closed = next.watermark.map_or(i64::MIN, minute_of);
-        let minutes = commit.parts.iter().flat_map(|part| part.closing.keys());
-        for minute in minutes.filter(|minute| **minute > closed) {
-            let mut value = Vec::new();
-            put_i64(&mut value, next.closing.get(minute).copied().unwrap_or(0));
-            batch.put_cf(cf, meta::numbered(meta::CLOSING, *minute), value);
-        }
-        while let Some(entry) = next.closing.first_entry().filter(|entry| *entry.key() <= closed) {
-            batch.delete_cf(cf, meta::numbered(meta::CLOSING, *entry.key()));
-            entry.remove();
-        }
         if let Some(before) = commit.expire_before {
             next.standing.floor = next.floor.max(Some(before));
         }
@@ -250,14 +222,44 @@ impl Store {
         }
     }
 
+    /// The rows of totals that changed: what was committed and the difference. Where nothing is
+    /// left there is no row, and minutes of dropped days get none again.
+    fn totals_rows(
+        &self,
+        commit: &Commit,
+        batch: &mut WriteBatch,
+        floor: Option<Day>,
+    ) -> Result<(), StoreError> {
+        let cf = self.inner.cf(Family::Meta);
+        let first = floor.map_or(i64::MIN, |floor| self.first_minute(floor));
+        for ((minute, app), difference) in &commit.totals {
+            if *minute < first {
+                continue;
+            }
+            let mut totals = self.totals(*minute, app)?.unwrap_or_default();
+            totals.plus_equals(difference);
+            let key = meta::totals_key(*minute, app);
+            if totals.is_zero() {
+                batch.delete_cf(cf, key);
+            } else {
+                batch.put_cf(cf, key, meta::encode_totals(totals));
+            }
+        }
+        Ok(())
+    }
+
+    fn first_minute(&self, day: Day) -> i64 {
+        minute_of(self.inner.zone.start_of(day))
+    }
+
     /// Drops everything of the days before `floor`, this epoch's writes to them included.
     fn drop_ranges(&self, floor: Day, batch: &mut WriteBatch) {
         let until = keys::day_prefix(floor);
         for family in Family::BY_DAY {
             batch.delete_range_cf(self.inner.cf(family), [0; keys::DAY_BYTES], until);
         }
-        let minute = minute_of(self.inner.zone.start_of(floor));
-        let totals = [i64::MIN, minute].map(|minute| meta::numbered(meta::TOTALS, minute));
+        let minutes = [i64::MIN, self.first_minute(floor)];
+        let totals = minutes.map(|minute| meta::numbered(meta::TOTALS, minute));
         let [from, until] = totals;
         batch.delete_range_cf(self.inner.cf(Family::Meta), from, until);
     }

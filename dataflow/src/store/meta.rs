@@ -18,7 +18,6 @@ const ZONE_KEY: &[u8] = b"=zone";
 const INCARNATION_KEY: &[u8] = b"=incarnation";
 pub(super) const COMMITTED_KEY: &[u8] = b"=committed";
 pub(super) const DAYS: u8 = b'd';
-pub(super) const CLOSING: u8 = b'c';
 pub(super) const TOTALS: u8 = b't';
 const IDEMPOTENT: u8 = b'i';
 const IDEMPOTENT_ORDER: u8 = b'j';
@@ -251,7 +250,8 @@ impl Store {
         Ok(self.inner.db.get_cf(meta(&self.inner.db), blob_key(name))?)
     }
 
-    /// The totals of a minute and an app, as of the last commit.
+    /// The totals of a minute and an app, as of the last commit: what this store's process adds to
+    /// them, which may be negative.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Damaged`].

@@ -96,9 +96,6 @@ pub struct StoreNumbers {
     pub sessions: u64,
     /// Requests retained, those in no session included.
     pub requests: u64,
-    /// Sessions whose close the watermark has not reached; a session that closes within the
-    /// watermark's minute counts as closed.
-    pub open_sessions: u64,
     /// Bytes on disk, without the write-ahead log.
     pub disk_bytes: u64,
     /// Bytes of block cache and write buffers in use.

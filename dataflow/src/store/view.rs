@@ -340,7 +340,6 @@ impl View for StoreView {
         Status {
             epoch: self.epoch.0,
             watermark: self.committed.watermark.map(|at| at.0),
-            open_sessions: numbers.open_sessions,
             sessions: numbers.sessions,
             requests: numbers.requests,
             store_bytes: self.inner().disk_bytes(),

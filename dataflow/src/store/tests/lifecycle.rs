@@ -101,7 +101,7 @@ fn dropped_days_leave_nothing_behind() {
     let day = Day(DAY as i32 + 2);
     let minute = DAY * 1440;
     let totals = [(minute, 5), (minute + 2 * 1440, 6)].map(|(minute, requests)| {
-        ((minute, "shop".to_owned()), Some(Totals { requests, ..Totals::default() }))
+        ((minute, "shop".into()), Totals { requests, ..Totals::default() })
     });
     fed.feed_with(&[], &[], Commit { totals: totals.to_vec(), ..Commit::default() });
     assert!(keys_before(&fed.store, day) > 0);
@@ -133,6 +133,31 @@ fn dropped_days_leave_nothing_behind() {
     assert_eq!(keys_before(&fed.store, far), 0);
     assert_eq!((fed.store.numbers().sessions, fed.store.numbers().requests), (0, 0));
     assert_eq!(fed.view().days().len(), 0);
+}
+
+#[test]
+fn totals_are_sums_of_differences_and_nothing_is_left_of_what_came_to_nothing() {
+    let minute = DAY * 1440;
+    let of = |requests, errors| Totals { requests, errors, ..Totals::default() };
+    let mut fed = Fed::new();
+    let mut step = |differences: &[(i64, Totals)], expire: Option<i64>| {
+        let totals = differences.iter().map(|(at, more)| ((minute + at, "shop".into()), *more));
+        let commit = Commit {
+            totals: totals.collect(),
+            expire_before: expire.map(|day| Day((DAY + day) as i32)),
+            ..Commit::default()
+        };
+        fed.feed_with(&[], &[], commit);
+        [0, 1, 1440].map(|at| fed.store.totals(minute + at, "shop").unwrap())
+    };
+    assert_eq!(
+        step(&[(0, of(3, 1)), (1, of(-2, 0))], None),
+        [Some(of(3, 1)), Some(of(-2, 0)), None]
+    );
+    assert_eq!(step(&[(0, of(-3, 2)), (1, of(2, 0))], None), [Some(of(0, 3)), None, None]);
+    // Whatever comes for a dropped day, with the drop or after it, is of no more use.
+    assert_eq!(step(&[(0, of(1, 1)), (1440, of(5, 0))], Some(1)), [None, None, Some(of(5, 0))]);
+    assert_eq!(step(&[(1, of(1, 1)), (1440, of(1, 0))], None), [None, None, Some(of(6, 0))]);
 }
 
 #[test]
