@@ -19,6 +19,7 @@ use spoor_operators::sessionize::{Differences, MinuteApp, Sessionizer};
 use spoor_operators::time::{Day, Epoch};
 use spoor_operators::totals::Totals;
 use support::{Accumulated, Req};
+use timely::CommunicationConfig;
 use timely::dataflow::operators::{Input, Inspect};
 
 /// What happens in an epoch; positions choose among the requests retained before it.
@@ -261,16 +262,26 @@ fn compare(all: &Accumulated, model: &Model) -> Result<(), TestCaseError> {
 
 type Output = (Vec<(Arc<Session>, u64, isize)>, Vec<(MinuteApp, u64, Totals)>);
 
+/// How a dataflow is run.
+struct Setting {
+    communication: CommunicationConfig,
+    hot_bytes_max: usize,
+    route: Option<Arc<[u32]>>,
+}
+
 /// Runs epochs of events, each event given to some worker, and answers all that came out.
-fn run(epochs: Vec<Vec<(Req, isize)>>, workers: usize, hot_bytes_max: usize) -> Output {
+fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
+    let Setting { communication, hot_bytes_max, route } = setting;
     let epochs = Arc::new(epochs);
     let out = Arc::new(Mutex::new(Output::default()));
     let collected = Arc::clone(&out);
-    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+    let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
+    let guards = timely::execute(config, move |worker| {
+        let route = route.clone();
         let (index, peers, out) = (worker.index(), worker.peers(), Arc::clone(&collected));
         let mut input = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<_>>();
-            let options = SessionizeOptions { hot_bytes_max, ..SessionizeOptions::default() };
+            let options = SessionizeOptions { hot_bytes_max, route, ..Default::default() };
             let requests = stream.as_collection();
             let sessionized = requests.sessionize(MemoryBackend::default(), options);
             let (sessions, totals) = (Arc::clone(&out), out);
@@ -323,6 +334,8 @@ proptest! {
         acts in acts(),
         workers in 1..=4_usize,
         forgets in any::<bool>(),
+        as_bytes in any::<bool>(),
+        owners in prop::option::of(prop::collection::vec(any::<u32>(), 1024)),
     ) {
         let (mut model, mut models, mut epochs) = (Model::default(), Vec::new(), Vec::new());
         for acts in &acts {
@@ -331,7 +344,16 @@ proptest! {
             models.push(model.clone());
         }
         let hot_bytes_max = if forgets { 0 } else { usize::MAX };
-        let (mut sessions, mut totals) = run(epochs, workers, hot_bytes_max);
+        let communication = match workers {
+            1 => CommunicationConfig::Thread,
+            // As between processes, everything sent is written and read.
+            _ if as_bytes => CommunicationConfig::ProcessBinary(workers),
+            _ => CommunicationConfig::Process(workers),
+        };
+        let owner = |owner: u32| owner % workers as u32;
+        let route = owners.map(|owners| owners.into_iter().map(owner).collect());
+        let setting = Setting { communication, hot_bytes_max, route };
+        let (mut sessions, mut totals) = run(epochs, setting);
         let mut all = Accumulated::default();
         for (epoch, model) in models.iter().enumerate() {
             let now = |time: u64| time == epoch as u64;

@@ -14,6 +14,7 @@ use spoor_operators::sessionize::backend::{
     DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
 };
 use spoor_operators::time::{Day, Epoch};
+use spoor_operators::wire::Malformed;
 
 use crate::engine::hot::HotBytes;
 use crate::engine::plan::{EpochPlan, Origin, Plan};
@@ -142,5 +143,10 @@ impl SessionBackend for StoreBackend {
         for (origin, count) in duplicates {
             *findings.duplicates.entry(Origin(origin)).or_default() += count;
         }
+    }
+
+    fn lost(&mut self, error: Malformed) {
+        tracing::error!(%error, "requests of another process cannot be read; stopping");
+        self.plan.fail();
     }
 }

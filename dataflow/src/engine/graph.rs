@@ -46,6 +46,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
             hot_bytes_max: context.hot_bytes_max / context.workers,
             first: Epoch(first),
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
+            route: None,
         };
 
         let live = ingest(scope, Arc::clone(plan), first);

@@ -17,6 +17,7 @@ use crate::facts::Assigned;
 use crate::identity::IdentityId;
 use crate::session::Session;
 use crate::time::{Day, Epoch};
+use crate::wire::Malformed;
 
 /// One identity on one day: the unit of state. Ordered as it is stored within a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +121,15 @@ pub trait SessionBackend {
 
     /// The epoch is complete on this worker. Called for every epoch in order, changed or not.
     fn seal(&mut self, epoch: Epoch, counts: EpochCounts);
+
+    /// What another process of the cluster sent is no batch of requests: some are lost, and no
+    /// epoch will be processed any more. Whoever runs the dataflow should stop it.
+    ///
+    /// # Panics
+    /// Unless it is implemented, as timely does when a process sends what is no message.
+    fn lost(&mut self, error: Malformed) {
+        panic!("requests of another process cannot be read: {error}");
+    }
 }
 
 /// The explicit ids known to an identity-day, each with a fingerprint of the stored request.

@@ -7,11 +7,14 @@
 //!
 //! [`Sessionizer`] is the state machine, with no timely in it: one call takes an epoch's events and
 //! answers the epoch's differences, already consolidated. [`operator`] hosts it in a dataflow,
-//! [`backend`] is the seam to whatever keeps its state, [`memory`] keeps it in memory.
+//! [`backend`] is the seam to whatever keeps its state, [`memory`] keeps it in memory. A worker owns
+//! the partitions the route gives it ([`exchange`]); between processes requests are a [`batch`].
 //!
 //! Days are dropped whole, by everyone: sessions and totals of a dropped day are not retracted.
 
 pub mod backend;
+pub mod batch;
+pub mod exchange;
 mod hot;
 pub mod memory;
 pub mod operator;

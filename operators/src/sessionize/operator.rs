@@ -1,16 +1,19 @@
 //! `sessionize` in a dataflow: the state machine on every worker, behind an exchange by identity.
 //!
-//! Time is the epoch: consecutive numbers. A worker owns the partitions congruent to its index. Its
+//! Time is the epoch: consecutive numbers. A worker owns the partitions the route gives it: those
+//! congruent to its index, unless the options say otherwise. Every worker must be given the same
+//! route, and a partition's state must be where the route says before its first event. A worker's
 //! events wait until the input has passed their epoch and the backend is ready for it; then epochs
 //! are processed in order, empty ones too. The operator holds a capability for the first epoch it
 //! has not sealed, so that downstream no epoch is complete before every worker has sealed it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -18,12 +21,14 @@ use timely::progress::frontier::AntichainRef;
 use timely::scheduling::SyncActivator;
 
 use super::backend::SessionBackend;
+use super::batch::Update;
+use super::exchange::{ByOwner, Route};
 use super::{Differences, HOT_BYTES_DEFAULT, MinuteApp, Sessionizer};
 use crate::facts::Assigned;
 use crate::session::Session;
 use crate::time::Epoch;
 use crate::totals::Totals;
-use std::sync::Arc;
+use crate::wire::Malformed;
 
 /// How often a backend that is not ready is asked again when nobody took the activator.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
@@ -37,11 +42,15 @@ pub struct SessionizeOptions {
     /// Takes the activator of the operator when it is built: to be used whenever the backend may
     /// have become ready. Without it the operator asks again every millisecond.
     pub waker: Option<Box<dyn FnOnce(SyncActivator)>>,
+    /// The worker that owns each of the [`PARTITIONS`](crate::identity::PARTITIONS) virtual
+    /// partitions, the same on every worker; a route of another length, or to a worker that is not
+    /// there, panics. None: the partition modulo the number of workers.
+    pub route: Option<Route>,
 }
 
 impl Default for SessionizeOptions {
     fn default() -> Self {
-        Self { hot_bytes_max: HOT_BYTES_DEFAULT, first: Epoch(0), waker: None }
+        Self { hot_bytes_max: HOT_BYTES_DEFAULT, first: Epoch(0), waker: None, route: None }
     }
 }
 
@@ -130,9 +139,9 @@ impl<'scope> Sessionize<'scope> for VecCollection<'scope, u64, Assigned, isize> 
         if let Some(waker) = options.waker {
             waker(worker.sync_activator_for(info.address.to_vec()));
         }
-        let by_partition =
-            |(item, _, _): &(Assigned, u64, isize)| u64::from(item.identity.partition());
-        let mut input = builder.new_input(self.inner, Exchange::new(by_partition));
+        let by_owner = ByOwner { route: options.route, ..ByOwner::default() };
+        let refused = Rc::clone(&by_owner.refused);
+        let mut input = builder.new_input(self.inner, by_owner);
         let (sessions_port, sessions) = builder.new_output();
         let (totals_port, totals) = builder.new_output();
         let mut sessions_out =
@@ -144,6 +153,9 @@ impl<'scope> Sessionize<'scope> for VecCollection<'scope, u64, Assigned, isize> 
             let mut host = Host::new(sessionizer, options.first, capabilities);
             move |frontiers| {
                 input.for_each(|_, data| host.stash(data));
+                if let Some(error) = refused.take() {
+                    host.lose(error);
+                }
                 let (mut sessions, mut totals) = (sessions_out.activate(), totals_out.activate());
                 let waits = host.run(frontiers[0].frontier(), |capabilities, epoch, out| {
                     sessions.session(&capabilities[0]).give_iterator(
@@ -174,6 +186,8 @@ struct Host<B> {
     out: Differences,
     /// An empty buffer to be used again.
     spare: Vec<(Assigned, isize)>,
+    /// Nothing is processed any more.
+    lost: bool,
 }
 
 impl<B: SessionBackend> Host<B> {
@@ -190,10 +204,18 @@ impl<B: SessionBackend> Host<B> {
             capabilities,
             out: Differences::default(),
             spare: Vec::new(),
+            lost: false,
         }
     }
 
-    fn stash(&mut self, data: &mut Vec<(Assigned, u64, isize)>) {
+    /// Requests from another process were lost: no epoch from now on would be what it should.
+    fn lose(&mut self, error: Malformed) {
+        self.lost = true;
+        self.stash.clear();
+        self.sessionizer.backend().lost(error);
+    }
+
+    fn stash(&mut self, data: &mut Vec<Update>) {
         let mut data = data.drain(..).peekable();
         while let Some(&(_, epoch, _)) = data.peek() {
             // A batch nearly always has one epoch: look it up once.
@@ -212,6 +234,9 @@ impl<B: SessionBackend> Host<B> {
         frontier: AntichainRef<'_, u64>,
         mut emit: impl FnMut(&[Capability<u64>], u64, &mut Differences),
     ) -> bool {
+        if self.lost {
+            return false;
+        }
         let until = frontier.first().copied();
         while until.map_or(!self.stash.is_empty(), |until| self.next < until) {
             let epoch = Epoch(self.next);
@@ -231,5 +256,44 @@ impl<B: SessionBackend> Host<B> {
             self.capabilities.clear();
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timely::progress::Antichain;
+
+    use super::super::backend::{DayChange, DayKey, EpochCounts, IdSet, Sessions};
+    use super::*;
+
+    /// Notes what was lost; must not be asked anything.
+    struct Noting(Option<Malformed>);
+
+    impl SessionBackend for Noting {
+        fn ready(&mut self, _: Epoch) -> bool {
+            unreachable!("no epoch is processed")
+        }
+        fn sessions(&mut self, _: DayKey) -> Sessions {
+            unreachable!("no epoch is processed")
+        }
+        fn ids(&mut self, _: DayKey, _: &mut IdSet) {}
+        fn requests(&mut self, _: DayKey) -> Vec<Assigned> {
+            unreachable!("no epoch is processed")
+        }
+        fn change(&mut self, _: Epoch, _: DayChange) {}
+        fn seal(&mut self, _: Epoch, _: EpochCounts) {}
+        fn lost(&mut self, error: Malformed) {
+            self.0 = Some(error);
+        }
+    }
+
+    #[test]
+    fn after_a_loss_the_backend_is_told_and_no_epoch_is_processed() {
+        let mut host = Host::new(Sessionizer::new(Noting(None), 0), Epoch(0), Vec::new());
+        host.lose(Malformed("damaged"));
+        let frontier = Antichain::from_elem(5);
+        let waits = host.run(frontier.borrow(), |_, _, _| unreachable!("no epoch is processed"));
+        assert!(!waits);
+        assert_eq!(host.sessionizer.backend().0, Some(Malformed("damaged")));
     }
 }
