@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of GraphQL or HTTP: whoever serves it sees the traits of [`service`].
 
+pub mod cluster;
 pub mod config;
 pub mod decode;
 pub mod engine;
