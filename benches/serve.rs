@@ -107,6 +107,7 @@ fn start(dir: &Path) -> Engine {
         applications: Applications::default(),
         descriptions: Descriptions::default(),
         sources: Vec::new(),
+        cluster: None,
         workers: WORKERS,
         hot_bytes_max: HOT_BYTES,
         epochs: EpochLimits::default(),

@@ -148,6 +148,7 @@ fn start(dir: &TempDir, workers: usize) -> Engine {
         applications: Default::default(),
         descriptions: Descriptions::default(),
         sources: Vec::new(),
+        cluster: None,
         workers,
         // Nothing stays in memory: every epoch reads what it touches.
         hot_bytes_max: 1,

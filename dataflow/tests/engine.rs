@@ -34,6 +34,7 @@ fn settings(dir: &Path, workers: usize) -> Settings {
         applications: Applications::default(),
         descriptions: Descriptions::default(),
         sources: Vec::new(),
+        cluster: None,
         workers,
         hot_bytes_max: 1 << 20,
         epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },

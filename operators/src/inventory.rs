@@ -97,6 +97,19 @@ impl Descriptions {
         Ok(())
     }
 
+    /// Everything they say, in one order: equal for descriptions that judge alike.
+    #[must_use]
+    pub fn listing(&self) -> Vec<(&str, Vec<(&str, &[Endpoint])>)> {
+        let mut apps: Vec<(&str, Vec<_>)> = Vec::new();
+        for (app, versions) in &*self.apps {
+            let versions = versions.iter();
+            let versions = versions.map(|version| (version.name.as_str(), &version.endpoints[..]));
+            apps.push((app, versions.collect()));
+        }
+        apps.sort_unstable_by_key(|(app, _)| *app);
+        apps
+    }
+
     /// Whether an application has a description.
     #[must_use]
     pub fn describes(&self, app: &str) -> bool {

@@ -30,7 +30,8 @@ pub fn agree(hellos: &[Hello]) -> Result<Option<u64>, ClusterError> {
     for hello in hellos {
         let stands = hello.committed == target || (target.is_some() && hello.staged == target);
         if !stands {
-            let at = |epoch: Option<u64>| epoch.map_or("nothing".into(), |at| format!("epoch {at}"));
+            let at =
+                |epoch: Option<u64>| epoch.map_or("nothing".into(), |at| format!("epoch {at}"));
             return Err(ClusterError::Disagree(format!(
                 "the store of process {} holds {} and another holds {}: it is not of this cluster, \
                  or was restored alone; restore the stores of all processes from one backup",
@@ -58,7 +59,11 @@ fn fit(hellos: &[Hello]) -> Result<(), String> {
     let used = hellos.iter().any(|hello| hello.committed.is_some());
     for (number, hello) in hellos.iter().enumerate() {
         let same = |what: &str, is_same: bool| {
-            if is_same { Ok(()) } else { Err(format!("process {number} has {what} than process 0")) }
+            if is_same {
+                Ok(())
+            } else {
+                Err(format!("process {number} has {what} than process 0"))
+            }
         };
         same("another version of the program", hello.protocol == PROTOCOL)?;
         same("another hosts file", hello.shape.processes == hellos.len())?;

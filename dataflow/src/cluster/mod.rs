@@ -72,7 +72,8 @@ impl Membership {
     /// # Errors
     /// [`ClusterError::Hosts`].
     pub fn read(path: &Path, process: usize) -> Result<Self, ClusterError> {
-        let wrong = |reason: String| ClusterError::Hosts { path: path.display().to_string(), reason };
+        let wrong =
+            |reason: String| ClusterError::Hosts { path: path.display().to_string(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         Self::parse(&text, process).map_err(wrong)
     }

@@ -7,16 +7,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use spoor_operators::time::{Epoch, EventTime};
 
+use crate::cluster::hello::Shape;
 use crate::engine::coordinator::{Closed, Command, PendingChange, PendingPush};
+use crate::engine::mail::{Found, LOOK_AGAIN, Mail, Note};
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::{Findings, Origin, Outcomes};
 use crate::engine::progress::Progress;
-use crate::engine::sources::{SourceState, watermark};
+use crate::engine::sources::{SourceState, reach, watermark};
 use crate::engine::standing::Standing;
-use crate::engine::{Context, PUSH_SOURCE_ID, answers, keys};
+use crate::engine::{Context, LEADER, PUSH_SOURCE_ID, answers, keys};
+use crate::query::SourceCounts;
 use crate::service::{PushAnswer, RuleChange};
 use crate::store::{Commit, StoreError};
 
@@ -36,6 +39,20 @@ pub struct Committer {
     pub open: OpenSessions,
     /// As of the last commit.
     pub watermark: Option<EventTime>,
+    /// The other processes, if there are any.
+    pub others: Option<Others>,
+    /// What a new store is marked with by its first commit.
+    pub shape: Option<Shape>,
+}
+
+/// What the committer hears of the other processes.
+pub struct Others {
+    /// How it is told them.
+    pub mail: Arc<Mail>,
+    /// What each found out in the epoch being committed.
+    pub found: Receiver<Found>,
+    /// Epochs the leader has published.
+    pub visible: Receiver<u64>,
 }
 
 impl Committer {
@@ -46,30 +63,111 @@ impl Committer {
             if !self.progress.wait_for(closed.plan.epoch.0, || plan.has_failed()) {
                 return;
             }
-            if let Err(error) = self.commit(closed) {
-                tracing::error!(%error, "an epoch cannot be committed; stopping");
-                self.context.fail(error.to_string());
-                return;
+            match self.commit(closed) {
+                Ok(true) => {}
+                // Another thread, or another process, has failed.
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(%error, "an epoch cannot be committed; stopping");
+                    self.context.fail(error.to_string());
+                    return;
+                }
             }
         }
     }
 
-    fn commit(&mut self, closed: Closed) -> Result<(), StoreError> {
+    /// Whether the epoch is committed; it is not when somebody else has failed meanwhile.
+    fn commit(&mut self, closed: Closed) -> Result<bool, StoreError> {
         let epoch = closed.plan.epoch;
         let mut findings = std::mem::take(&mut *closed.plan.findings.lock());
-        take_duplicates_off(&mut findings);
         self.advance_sources(&closed, &findings);
-        let settings = &closed.plan.rules.rules().settings;
-        self.watermark = watermark(&self.sources, settings, self.watermark);
+        let Some(found) = self.exchange(&closed, &mut findings) else { return Ok(false) };
+        if let Some(regroup) = &closed.plan.regroup
+            && found.iter().all(|found| found.is_regrouped)
+        {
+            regroup.end(epoch);
+        }
+        self.take_duplicates_off(&mut findings);
+        self.watermark = watermark(found.iter().map(|found| found.reach), self.watermark);
         let answered = answer_texts(epoch, &closed, &findings);
         let commit = self.batch(&closed, &mut findings, &answered);
-        self.context.store.commit(commit)?;
+        if !self.write(commit)? {
+            return Ok(false);
+        }
         self.publish(&closed, findings)?;
         self.context.plan.committed_through(epoch);
+        if let Some(others) = self.others.as_ref().filter(|others| others.mail.me() == LEADER) {
+            others.mail.broadcast(&Note::Visible(epoch.0));
+        }
         // The coordinator may have ended already.
         let _ = self.coordinator.send(Command::Committed);
         reply(closed, answered);
-        Ok(())
+        Ok(true)
+    }
+
+    /// What every process found out in an epoch, this one included; none when one has failed.
+    /// Duplicates of requests that others brought go to them, and theirs of ours come here.
+    fn exchange(&self, closed: &Closed, findings: &mut Findings) -> Option<Vec<Found>> {
+        let (epoch, me) = (closed.plan.epoch, self.context.process);
+        let settings = &closed.plan.rules.rules().settings;
+        let regroup = closed.plan.regroup.as_ref();
+        let mine = Found {
+            epoch: epoch.0,
+            reach: reach(&self.sources, settings),
+            duplicates: Vec::new(),
+            is_regrouped: regroup.is_none_or(|regroup| regroup.is_done_here(epoch)),
+        };
+        let mut all = vec![mine];
+        let Some(others) = &self.others else { return Some(all) };
+        let mut theirs: HashMap<usize, Vec<(u32, u64)>> = HashMap::new();
+        for (origin, count) in findings.duplicates.extract_if(|origin, _| origin.process() != me) {
+            theirs.entry(origin.process()).or_default().push((origin.0, count));
+        }
+        for process in others.mail.others() {
+            let duplicates = theirs.remove(&process).unwrap_or_default();
+            others.mail.send(process, &Note::Found(Found { duplicates, ..all[0].clone() }));
+        }
+        for _process in others.mail.others() {
+            let found = self.hear(&others.found)?;
+            assert_eq!(found.epoch, epoch.0, "no process is an epoch ahead of another");
+            for (origin, count) in &found.duplicates {
+                *findings.duplicates.entry(Origin(*origin)).or_default() += count;
+            }
+            all.push(found);
+        }
+        Some(all)
+    }
+
+    /// What another process says; none when somebody has failed.
+    fn hear<T>(&self, from: &Receiver<T>) -> Option<T> {
+        loop {
+            match from.recv_timeout(LOOK_AGAIN) {
+                Ok(heard) => return Some(heard),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if self.context.plan.has_failed() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Writes an epoch. In a cluster it is staged first, and promoted when all have staged it and,
+    /// for a follower, the leader has published it: nobody sees what a crash could take back.
+    fn write(&self, commit: Commit) -> Result<bool, StoreError> {
+        let (store, epoch) = (&self.context.store, commit.epoch.0);
+        let Some(others) = &self.others else {
+            store.commit(commit)?;
+            return Ok(true);
+        };
+        store.commit(commit)?;
+        others.mail.staged(epoch);
+        let has_failed = || self.context.plan.has_failed();
+        if !others.mail.wait_staged(epoch, has_failed) {
+            return Ok(false);
+        }
+        if others.mail.me() == LEADER {
+            return Ok(true);
+        }
+        Ok(self.hear(&others.visible).is_some())
     }
 
     fn advance_sources(&mut self, closed: &Closed, findings: &Findings) {
@@ -87,6 +185,19 @@ impl Committer {
         for (&origin, outcomes) in &findings.outcomes {
             let source = origin.as_source().unwrap_or(PUSH_SOURCE_ID);
             self.sources[source.0 as usize].add(outcomes);
+        }
+    }
+
+    /// Corrects the counts of sources and pushes by what turned out to be there already.
+    fn take_duplicates_off(&mut self, findings: &mut Findings) {
+        for (origin, count) in findings.duplicates.drain() {
+            let source = origin.as_source().unwrap_or(PUSH_SOURCE_ID);
+            let state = &mut self.sources[source.0 as usize];
+            mark_duplicates(&mut state.row.counts, count);
+            state.touched = true;
+            if let Some(outcomes) = findings.outcomes.get_mut(&origin) {
+                mark_duplicates(&mut outcomes.counts, count);
+            }
         }
     }
 
@@ -111,6 +222,10 @@ impl Committer {
             state.touched = false;
             let row = serde_json::to_vec(&state.row).expect("a source row is plain data");
             commit.sources.push((state.name.clone(), row));
+        }
+        if let Some(shape) = self.shape.take() {
+            let shape = serde_json::to_vec(&shape).expect("a shape is plain data");
+            commit.blobs.push((keys::SHAPE.into(), Some(shape)));
         }
         for (second, row) in self.open.apply(&findings.closing, self.watermark) {
             commit.blobs.push((keys::open_second(second), row));
@@ -157,12 +272,9 @@ impl Committer {
 struct PendingKey(Option<String>);
 
 /// A duplicate was counted as accepted when it was decoded.
-fn take_duplicates_off(findings: &mut Findings) {
-    for (origin, count) in findings.duplicates.drain() {
-        let outcomes = findings.outcomes.entry(origin).or_default();
-        outcomes.counts.accepted = outcomes.counts.accepted.saturating_sub(count);
-        outcomes.counts.duplicate += count;
-    }
+fn mark_duplicates(counts: &mut SourceCounts, duplicates: u64) {
+    counts.accepted = counts.accepted.saturating_sub(duplicates);
+    counts.duplicate += duplicates;
 }
 
 /// The answers of the epoch's pushes, in their order.

@@ -5,7 +5,7 @@
 //! next; so do days that retention drops. It takes no input while too many closed epochs wait for
 //! their commit, which is all the back-pressure there is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,9 +20,10 @@ use tokio::sync::oneshot;
 use crate::decode::Format;
 use crate::engine::inputs::FromSource;
 use crate::engine::limits::EPOCHS_IN_FLIGHT_MAX;
+use crate::engine::mail::{Mail, Note, Turn};
 use crate::engine::plan::{EpochPlan, Origin, Plan, Task};
 use crate::engine::regroup::Regroup;
-use crate::engine::{Context, PUSH_SOURCE};
+use crate::engine::{Context, LEADER};
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
 use crate::source::{Chunk, SourceId};
 
@@ -55,6 +56,8 @@ pub enum Command {
     },
     /// An epoch was committed.
     Committed,
+    /// Another process of the cluster says something.
+    Told(usize, Note),
     /// Commit what was taken, then end.
     Stop,
 }
@@ -116,6 +119,37 @@ pub struct Coordinator {
     keys_in_flight: HashMap<String, Epoch>,
     deferred: Vec<Command>,
     stopping: bool,
+    role: Role,
+}
+
+/// What this process is in its cluster.
+enum Role {
+    /// There is no other process.
+    Alone,
+    /// It says when epochs begin and end.
+    Leader(Followers),
+    /// It is told when epochs begin and end.
+    Follower(Follower),
+}
+
+/// What the leader knows of the others.
+struct Followers {
+    mail: Arc<Mail>,
+    /// One of them has work in the open epoch.
+    want: bool,
+    /// One of them has no room for more.
+    are_full: bool,
+    /// Those whose sources have not ended.
+    reading: HashSet<usize>,
+}
+
+/// What a follower keeps in mind.
+struct Follower {
+    mail: Arc<Mail>,
+    /// The leader knows of work in the open epoch, and that there is no room for more.
+    told: (bool, bool),
+    /// The open epoch is the last.
+    is_last: bool,
 }
 
 /// What the coordinator listens to, and whom it tells.
@@ -151,6 +185,7 @@ impl Coordinator {
     pub fn new(context: Arc<Context>, channels: Channels, start: Start) -> Self {
         let plan = Arc::clone(&context.plan);
         let first = Epoch(plan.committed() + 1);
+        let role = Role::of(&context);
         let mut coordinator = Self {
             open: Closed::new(Arc::new(EpochPlan::open(first, Arc::clone(&start.rules)))),
             context,
@@ -167,13 +202,14 @@ impl Coordinator {
             keys_in_flight: HashMap::new(),
             deferred: Vec::new(),
             stopping: false,
+            role,
         };
-        coordinator.begin(first, false);
+        coordinator.enter(first, false);
         if let Some(rules) = start.new_rules {
-            let change = PendingChange { rules, key: None, replies: Vec::new() };
-            coordinator.open.change = Some(change);
+            coordinator.open.change = Some(PendingChange { rules, key: None, replies: Vec::new() });
             coordinator.has_work = true;
         }
+        coordinator.tell_ended();
         coordinator
     }
 
@@ -183,19 +219,28 @@ impl Coordinator {
             self.wait();
             if self.is_due() {
                 let next = self.close();
-                self.begin(next, false);
+                self.begin(next, false, None);
             }
         }
         if !self.plan.has_failed() {
             let last = self.open.plan.epoch;
             self.close();
+            if let Role::Leader(followers) = &self.role {
+                followers.mail.broadcast(&Note::End(last.0));
+            }
             self.plan.end_at(last);
         }
     }
 
     fn is_finished(&self) -> bool {
+        let others_read = match &self.role {
+            Role::Follower(follower) => return follower.is_last,
+            Role::Leader(followers) => !followers.reading.is_empty() || followers.want,
+            Role::Alone => false,
+        };
         let drained = self.context.ends_with_sources
             && self.live_sources == 0
+            && !others_read
             && self.channels.inputs.is_empty()
             && self.regroup.is_none();
         self.stopping || (drained && self.is_settled())
@@ -239,15 +284,20 @@ impl Coordinator {
 
     /// Whether the open epoch is to be closed now.
     fn is_due(&self) -> bool {
+        let (others_work, others_full) = match &self.role {
+            Role::Follower(_) => return false,
+            Role::Leader(followers) => (followers.want, followers.are_full),
+            Role::Alone => (false, false),
+        };
         let limits = &self.context.limits;
         let age = self.opened.elapsed();
-        let works = self.has_work || self.regroup.is_some();
+        let works = self.has_work || others_work || self.regroup.is_some();
         if !works || self.in_flight() >= EPOCHS_IN_FLIGHT_MAX {
             return false;
         }
         let waiting = !self.channels.inputs.is_empty() || !self.channels.pushes.is_empty();
         let calm = !waiting && self.in_flight() == 0;
-        self.is_full() || age >= limits.age_max || (age >= limits.age_min && calm)
+        self.is_full() || others_full || age >= limits.age_max || (age >= limits.age_min && calm)
     }
 
     fn input(&mut self, input: FromSource) {
@@ -256,26 +306,47 @@ impl Coordinator {
                 self.bytes += chunk.bytes.len();
                 let mark = (chunk.checkpoint.clone(), chunk.end);
                 self.open.marks.insert(chunk.source, mark);
-                let origin = Origin::source(chunk.source);
+                let origin = Origin::source(self.context.process, chunk.source);
                 self.add(Task { chunk, origin });
             }
-            FromSource::End(source) => {
-                self.live_sources -= 1;
-                self.open.ended.push(source);
-            }
+            FromSource::End(source) => self.source_ended(source),
             FromSource::Failed(source, error) => {
-                self.live_sources -= 1;
                 tracing::error!(%error, "a source cannot be read further");
-                self.open.ended.push(source);
                 self.context.source_failed(error.to_string());
+                self.source_ended(source);
             }
         }
+    }
+
+    fn source_ended(&mut self, source: SourceId) {
+        self.live_sources -= 1;
+        self.open.ended.push(source);
+        self.tell_ended();
     }
 
     fn add(&mut self, task: Task) {
         self.has_work = true;
         self.open.plan.add(task);
         self.plan.wake();
+        self.tell_work();
+    }
+
+    /// Tells the leader of work in the open epoch, once, and once that there is no room for more.
+    fn tell_work(&mut self) {
+        let full = self.is_full();
+        let Role::Follower(follower) = &mut self.role else { return };
+        if follower.told == (true, full) || follower.told == (true, true) {
+            return;
+        }
+        follower.told = (true, full);
+        follower.mail.send(LEADER, &Note::Wants { epoch: self.open.plan.epoch.0, full });
+    }
+
+    /// Tells the leader that all sources here have ended, if they have.
+    fn tell_ended(&mut self) {
+        if let (Role::Follower(follower), 0) = (&self.role, self.live_sources) {
+            follower.mail.send(LEADER, &Note::SourcesEnded);
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -285,8 +356,70 @@ impl Coordinator {
                 self.change(&edit, expected, key, reply);
             }
             Command::Committed => self.committed(),
-            Command::Stop => self.stopping = true,
+            Command::Told(from, note) => self.told(from, note),
+            Command::Stop => match &self.role {
+                Role::Follower(follower) => follower.mail.send(LEADER, &Note::Stop),
+                _ => self.stopping = true,
+            },
         }
+    }
+
+    /// Takes what another process says of epochs. What has passed by now is of no use any more.
+    fn told(&mut self, from: usize, note: Note) {
+        let open = self.open.plan.epoch.0;
+        match (&mut self.role, note) {
+            (Role::Leader(followers), Note::Wants { epoch, full }) if epoch == open => {
+                followers.want = true;
+                followers.are_full |= full;
+            }
+            (Role::Leader(followers), Note::SourcesEnded) => {
+                followers.reading.remove(&from);
+            }
+            (Role::Leader(_), Note::Stop) => self.stopping = true,
+            (Role::Follower(follower), Note::End(_)) => follower.is_last = true,
+            (Role::Follower(_), Note::Turn(turn)) => self.turn(turn),
+            _ => {}
+        }
+    }
+
+    /// Follows the leader into the next epoch.
+    fn turn(&mut self, turn: Turn) {
+        let next = self.close();
+        assert_eq!(next.0, turn.epoch, "the leader begins epochs in order, without holes");
+        let mut change = None;
+        if let Some(rules) = &turn.rules {
+            let parsed = serde_json::from_str(rules).map_err(|error| error.to_string());
+            let compiled = parsed.and_then(|rules: RuleSet| {
+                let compiled = self.context.compile(&rules);
+                let compiled = compiled.map_err(|errors| format!("{errors:?}"))?;
+                Ok((Arc::new(rules), compiled))
+            });
+            match compiled {
+                Ok((rules, compiled)) => {
+                    self.rules = compiled;
+                    change = Some(PendingChange { rules, key: None, replies: Vec::new() });
+                }
+                Err(error) => {
+                    return self.context.fail(format!("rules of the leader are refused: {error}"));
+                }
+            }
+        }
+        let known = self.regroup.take();
+        self.regroup = turn.regroup.map(|(version, effective)| match known {
+            Some(known) if known.version == version => known,
+            _ => self.new_regroup(version, Epoch(effective)),
+        });
+        self.first_day = turn.first_day.map(Day);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.told = (false, false);
+        }
+        self.enter(next, turn.drops_days);
+        self.open.change = change;
+    }
+
+    fn new_regroup(&self, version: u64, effective: Epoch) -> Arc<Regroup> {
+        let total = self.context.retained_requests();
+        Arc::new(Regroup::new(version, effective, total, self.context.workers))
     }
 
     fn push(&mut self, body: Bytes, key: Option<String>, reply: PushReply) {
@@ -308,8 +441,9 @@ impl Coordinator {
             }
             self.keys_in_flight.insert(key.clone(), epoch);
         }
-        let origin = Origin::push(self.open.pushes.len() as u32);
-        let mut chunk = Chunk::whole(Arc::from(PUSH_SOURCE), Arc::new(Format::Ndjson), body);
+        let origin = Origin::push(self.context.process, self.open.pushes.len() as u32);
+        let name = Arc::clone(&self.context.push_source);
+        let mut chunk = Chunk::whole(name, Arc::new(Format::Ndjson), body);
         chunk.offset = self.push_offset;
         chunk.end += self.push_offset;
         self.push_offset = chunk.end;
@@ -337,13 +471,11 @@ impl Coordinator {
             Ok((rules, compiled)) => {
                 let epoch = self.close();
                 self.rules = compiled;
-                let total = self.context.retained_requests();
-                self.regroup =
-                    Some(Arc::new(Regroup::new(rules.version, epoch, total, self.context.workers)));
-                self.begin(epoch, false);
-                self.has_work = true;
+                self.regroup = Some(self.new_regroup(rules.version, epoch));
                 let key = key.map(|key| (key, edited_with));
-                self.open.change = Some(PendingChange { rules, key, replies: vec![reply] });
+                let change = PendingChange { rules, key, replies: vec![reply] };
+                self.begin(epoch, false, Some(change));
+                self.has_work = true;
             }
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -362,7 +494,8 @@ impl Coordinator {
             return Err(RuleChangeError::Conflict { current: Arc::new(current.clone()) });
         }
         let rules = current.edited(edit).map_err(RuleChangeError::Invalid)?;
-        let empty = self.context.retained_requests() == 0 && !self.has_work;
+        let is_alone = matches!(self.role, Role::Alone);
+        let empty = is_alone && self.context.retained_requests() == 0 && !self.has_work;
         crate::engine::rules::check_fixed(current, &rules, empty)
             .map_err(RuleChangeError::Invalid)?;
         let compiled = self.context.compile(&rules).map_err(RuleChangeError::Invalid)?;
@@ -376,10 +509,10 @@ impl Coordinator {
             self.regroup = None;
         }
         let first_day = self.context.first_day(&self.rules);
-        if first_day > self.first_day {
+        if first_day > self.first_day && !matches!(self.role, Role::Follower(_)) {
             let next = self.close();
             self.first_day = first_day;
-            self.begin(next, true);
+            self.begin(next, true, None);
             self.has_work = true;
         }
         self.keys_in_flight.retain(|_, epoch| *epoch > committed);
@@ -401,8 +534,28 @@ impl Coordinator {
         Epoch(epoch.0 + 1)
     }
 
-    /// Begins an epoch: what holds throughout it is settled here.
-    fn begin(&mut self, epoch: Epoch, drops_days: bool) {
+    /// Begins an epoch, here and at the followers.
+    fn begin(&mut self, epoch: Epoch, drops_days: bool, change: Option<PendingChange>) {
+        if let Role::Leader(followers) = &mut self.role {
+            (followers.want, followers.are_full) = (false, false);
+            let rules = change
+                .as_ref()
+                .map(|change| serde_json::to_string(&*change.rules).expect("rules are plain data"));
+            let regroup = self.regroup.as_ref();
+            followers.mail.broadcast(&Note::Turn(Turn {
+                epoch: epoch.0,
+                rules,
+                regroup: regroup.map(|regroup| (regroup.version, regroup.effective.0)),
+                first_day: self.first_day.map(|day| day.0),
+                drops_days,
+            }));
+        }
+        self.enter(epoch, drops_days);
+        self.open.change = change;
+    }
+
+    /// Enters an epoch: what holds throughout it is settled here.
+    fn enter(&mut self, epoch: Epoch, drops_days: bool) {
         let mut plan = EpochPlan::open(epoch, Arc::clone(&self.rules));
         plan.first_day = self.first_day;
         plan.drops_days = drops_days;
@@ -415,5 +568,17 @@ impl Coordinator {
         self.bytes = 0;
         self.has_work = false;
         self.plan.begin(Arc::clone(&self.open.plan));
+    }
+}
+
+impl Role {
+    fn of(context: &Context) -> Self {
+        let Some(mail) = &context.mail else { return Self::Alone };
+        let mail = Arc::clone(mail);
+        if mail.me() == LEADER {
+            let reading = mail.others().collect();
+            return Self::Leader(Followers { mail, want: false, are_full: false, reading });
+        }
+        Self::Follower(Follower { mail, told: (false, false), is_last: false })
     }
 }

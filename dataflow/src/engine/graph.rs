@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use differential_dataflow::VecCollection;
 use spoor_operators::session::Session;
@@ -21,15 +22,18 @@ use timely::worker::Worker;
 use crate::engine::Context;
 use crate::engine::backend::StoreBackend;
 use crate::engine::ingest::ingest;
-use crate::engine::limits::PARK_MAX;
+use crate::engine::limits::{FAREWELL, PARK_MAX};
+use crate::engine::mail::{self, Inbox, MailProgress};
 use crate::engine::overview::overview;
 use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
 use crate::engine::regroup::regroup;
 
 /// Builds the graph on a worker and runs it to its end.
-pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
-    let (index, first) = (worker.index(), context.first_epoch);
+pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &Arc<Inbox>) {
+    // Among the workers of this process.
+    let (index, first) = (worker.index() % context.workers, context.first_epoch);
+    let mail = context.mail.as_ref().map(|mail| mail::install(worker, mail, inbox));
     let probe = ProbeHandle::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let plan = &context.plan;
@@ -45,29 +49,48 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress) {
         let options = SessionizeOptions {
             hot_bytes_max: context.hot_bytes_max / context.workers,
             first: Epoch(first),
+            route: Some(context.ownership.route()),
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
-            route: None,
         };
 
         let live = ingest(scope, Arc::clone(plan), first);
-        let regrouped = regroup(scope, Arc::clone(plan), store.clone(), first);
+        let route = context.ownership.route();
+        let regrouped = regroup(scope, Arc::clone(plan), store.clone(), route, first);
         let sessionized = live.concat(regrouped).sessionize(backend, options);
         closing(sessionized.sessions, context, &probe);
         overview(sessionized.totals, Arc::clone(plan), &probe);
     });
-    while !probe.done() && !context.plan.has_failed() {
+    let is_done = || probe.done() && mail.as_ref().is_none_or(MailProgress::is_done);
+    while !is_done() && !context.plan.has_failed() {
         worker.step_or_park(Some(PARK_MAX));
+        if let Some(mail) = &mail {
+            mail.look();
+        }
         probe.with_frontier(|frontier| {
             progress.reached(index, frontier.first().copied().unwrap_or(u64::MAX));
         });
     }
     if context.plan.has_failed() {
+        if mail.is_some() {
+            say_farewell(worker, context, index == 0);
+        }
         // Operators may hold epochs that will never be processed.
         for dataflow in worker.installed_dataflows() {
             worker.drop_dataflow(dataflow);
         }
     } else {
         progress.reached(index, u64::MAX);
+    }
+}
+
+/// Goes on for a moment, so that the others hear why this process stops.
+fn say_farewell(worker: &mut Worker, context: &Context, is_first: bool) {
+    if is_first {
+        context.say_why();
+    }
+    let end = Instant::now() + FAREWELL;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        worker.step_or_park(Some(left.min(PARK_MAX)));
     }
 }
 

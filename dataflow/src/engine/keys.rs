@@ -4,6 +4,8 @@
 pub const FIRST_DAY: &str = "first-day";
 /// Version of the rules a regroup that has not ended brings about.
 pub const REGROUP: &str = "regroup";
+/// Which process of how many the store belongs to; none: the only one.
+pub const SHAPE: &str = "shape";
 /// What the names of [`open_second`] begin with.
 pub const OPEN_PREFIX: &str = "open/";
 

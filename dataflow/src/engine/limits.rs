@@ -33,5 +33,7 @@ pub const FEED_SNAPSHOT_MAX: usize = 10_000;
 pub const REMEMBERED_ANSWERS_MAX: usize = 10_000;
 /// Longest time a worker sleeps when nothing wakes it.
 pub const PARK_MAX: Duration = Duration::from_millis(20);
+/// How long a process that fails goes on so that the others of its cluster hear why.
+pub const FAREWELL: Duration = Duration::from_millis(300);
 /// Pushes that wait for an epoch; one more is refused.
 pub const PUSHES_WAITING_MAX: usize = 64;

@@ -17,8 +17,10 @@ pub mod graph;
 pub mod hot;
 pub mod ingest;
 pub mod inputs;
+pub mod join;
 pub mod keys;
 pub mod limits;
+pub mod mail;
 pub mod open_sessions;
 pub mod overview;
 pub mod plan;
@@ -45,16 +47,20 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
-use crate::engine::ask::Peers;
+use crate::cluster::{ClusterError, Membership, Ownership};
+use crate::engine::ask::{Answerer, Peers};
 use crate::engine::coordinator::Command;
 use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
+use crate::engine::mail::{Mail, Note};
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
 use crate::source::{SourceError, SourceId, SourceSpec};
 use crate::store::{Store, StoreError, StoreNumbers, StoreView};
 
+/// The process that orders epochs and changes of rules.
+pub const LEADER: usize = 0;
 /// Name of the source of pushed records.
 pub const PUSH_SOURCE: &str = "push";
 /// Its number; the others follow.
@@ -74,7 +80,9 @@ pub struct Settings {
     pub descriptions: Descriptions,
     /// What is read, besides what is pushed.
     pub sources: Vec<SourceSpec>,
-    /// Dataflow workers.
+    /// The cluster this process belongs to; none: it is alone.
+    pub cluster: Option<Membership>,
+    /// Dataflow workers of this process.
     pub workers: usize,
     /// Budget of hot state, all workers together.
     pub hot_bytes_max: usize,
@@ -125,6 +133,17 @@ pub enum EngineError {
     /// The system refused a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(String),
+    /// The processes do not fit together, or cannot reach each other.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Another process of the cluster failed first.
+    #[error("process {process} of the cluster failed, so this one stopped: {reason}")]
+    OtherFailed {
+        /// Which.
+        process: usize,
+        /// Why.
+        reason: String,
+    },
     /// Something failed while it ran.
     #[error("the engine stopped: {0}")]
     Failed(String),
@@ -143,6 +162,13 @@ pub struct Context {
     pub(crate) feed: Feed,
     pub(crate) hot: Arc<HotBytes>,
     pub(crate) workers: usize,
+    /// The number of this process.
+    pub(crate) process: usize,
+    pub(crate) ownership: Ownership,
+    /// How the other processes are told; none: this one is alone.
+    pub(crate) mail: Option<Arc<Mail>>,
+    /// Name of the source of what is pushed here.
+    pub(crate) push_source: Arc<str>,
     pub(crate) first_epoch: u64,
     pub(crate) hot_bytes_max: usize,
     pub(crate) limits: EpochLimits,
@@ -151,12 +177,15 @@ pub struct Context {
     pub(crate) remembers_changes: bool,
     /// The other processes; none: this one is alone.
     pub peers: OnceLock<Arc<dyn Peers>>,
+    /// Answers what they ask.
+    pub(crate) answerer: OnceLock<Arc<dyn Answerer>>,
     published: ArcSwap<Published>,
     key: SecretKey,
     applications: Applications,
     descriptions: Descriptions,
     stopped: AtomicBool,
-    failure: Mutex<Option<String>>,
+    /// The process that failed first, and why.
+    failure: Mutex<Option<(usize, String)>>,
     source_failures: Mutex<Vec<String>>,
 }
 
@@ -249,8 +278,24 @@ impl Context {
 
     /// Stops everything.
     pub(crate) fn fail(&self, reason: String) {
-        self.failure.lock().get_or_insert(reason);
+        self.failed_at(self.process, reason);
+    }
+
+    /// Stops everything, because a process of the cluster has failed.
+    pub(crate) fn failed_at(&self, process: usize, reason: String) {
+        self.failure.lock().get_or_insert((process, reason));
         self.plan.fail();
+        if let Some(mail) = &self.mail {
+            mail.forget_questions();
+        }
+    }
+
+    /// Tells the other processes why this one stops.
+    pub(crate) fn say_why(&self) {
+        let Some(mail) = &self.mail else { return };
+        let unknown = || (self.process, "its log says why".to_owned());
+        let (process, reason) = self.failure.lock().clone().unwrap_or_else(unknown);
+        mail.broadcast(&Note::Failed { process, reason });
     }
 
     /// Whether nothing is committed any more.
@@ -282,6 +327,12 @@ impl Engine {
         let _ = self.commands.send(Command::Stop);
     }
 
+    /// Has it stop at once, as after a failed write: nothing more is committed, and the other
+    /// processes of the cluster are told why.
+    pub fn abandon(&self, reason: &str) {
+        self.context.fail(reason.to_owned());
+    }
+
     /// Whether it runs and commits.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -301,9 +352,12 @@ impl Engine {
         }
         self.context.stopped.store(true, Ordering::Release);
         if self.context.plan.has_failed() {
-            let reason = self.context.failure.lock().take();
-            let reason = reason.unwrap_or_else(|| "the reason is in the log".into());
-            return Err(EngineError::Failed(reason));
+            let unknown = || (self.context.process, "the reason is in the log".into());
+            let (process, reason) = self.context.failure.lock().take().unwrap_or_else(unknown);
+            return Err(match process == self.context.process {
+                true => EngineError::Failed(reason),
+                false => EngineError::OtherFailed { process, reason },
+            });
         }
         match self.context.source_failures.lock().first() {
             Some(reason) => Err(EngineError::Source(reason.clone())),

@@ -5,6 +5,8 @@
 //! chunks from the epoch they are in and go on to the next when theirs is closed and empty. What
 //! they find out is gathered here too, until the committer takes it.
 //!
+//! In a cluster every process has a plan of the same epochs, with its own input.
+//!
 //! Invariants: epochs are opened in order, without holes; rules never change inside one; nothing
 //! is added to a closed one.
 
@@ -43,26 +45,42 @@ pub struct Origin(pub u32);
 
 impl Origin {
     const PUSH: u32 = 1 << 31;
+    const PROCESS_SHIFT: u32 = 24;
+    const NUMBER: u32 = (1 << Self::PROCESS_SHIFT) - 1;
 
     /// Whoever is not to be told: a request from the log.
     pub const NOBODY: Self = Self(0);
 
-    /// A source.
+    /// A source of a process.
     #[must_use]
-    pub fn source(source: SourceId) -> Self {
-        Self(source.0 + 1)
+    pub fn source(process: usize, source: SourceId) -> Self {
+        Self::numbered(process, source.0 + 1)
     }
 
-    /// The n-th push of an epoch.
+    /// The n-th push to a process in an epoch.
     #[must_use]
-    pub fn push(number: u32) -> Self {
-        Self(Self::PUSH | number)
+    pub fn push(process: usize, number: u32) -> Self {
+        Self(Self::PUSH | Self::numbered(process, number).0)
+    }
+
+    fn numbered(process: usize, number: u32) -> Self {
+        assert!(process < 1 << 7 && number <= Self::NUMBER, "origins of an epoch are few");
+        Self((process as u32) << Self::PROCESS_SHIFT | number)
+    }
+
+    /// The process that took the request.
+    #[must_use]
+    pub fn process(self) -> usize {
+        ((self.0 & !Self::PUSH) >> Self::PROCESS_SHIFT) as usize
     }
 
     /// The source, unless it is a push or nobody.
     #[must_use]
     pub fn as_source(self) -> Option<SourceId> {
-        if self.is_push() { None } else { self.0.checked_sub(1).map(SourceId) }
+        if self.is_push() {
+            return None;
+        }
+        (self.0 & Self::NUMBER).checked_sub(1).map(SourceId)
     }
 
     /// Whether it is a push.

@@ -39,6 +39,7 @@ pub struct Regroup {
     done: AtomicU64,
     workers_left: AtomicUsize,
     finished: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Regroup {
@@ -52,14 +53,26 @@ impl Regroup {
             done: AtomicU64::new(0),
             workers_left: AtomicUsize::new(workers),
             finished: AtomicU64::new(0),
+            ended: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// Whether every worker was done in this epoch or before.
+    /// Whether every worker of this process was done in this epoch or before.
     #[must_use]
-    pub fn is_done_by(&self, epoch: Epoch) -> bool {
+    pub fn is_done_here(&self, epoch: Epoch) -> bool {
         self.workers_left.load(Ordering::Acquire) == 0
             && self.finished.load(Ordering::Acquire) <= epoch.0
+    }
+
+    /// Every worker of every process was done in this epoch: decided by whoever commits.
+    pub fn end(&self, epoch: Epoch) {
+        self.ended.fetch_min(epoch.0, Ordering::AcqRel);
+    }
+
+    /// Whether it had ended in this epoch or before.
+    #[must_use]
+    pub fn is_done_by(&self, epoch: Epoch) -> bool {
+        self.ended.load(Ordering::Acquire) <= epoch.0
     }
 
     /// For the status.
@@ -86,9 +99,10 @@ pub fn regroup<'s>(
     scope: Scope<'s, u64>,
     plan: Arc<Plan>,
     store: Store,
+    route: Arc<[u32]>,
     first: u64,
 ) -> VecCollection<'s, u64, Assigned, isize> {
-    let (index, peers) = (scope.index() as u16, scope.peers() as u16);
+    let index = scope.index() as u32;
     source::<_, CapacityContainerBuilder<Vec<Update>>, _, _>(
         scope,
         "Regroup",
@@ -97,7 +111,7 @@ pub fn regroup<'s>(
             let activator = scope.activator_for(info.address);
             capability.downgrade(&first);
             let mut capability = Some(capability);
-            let mut scan = Scan::new(store, index, peers);
+            let mut scan = Scan::new(store, index, route);
             move |output| {
                 let Some(held) = &mut capability else { return };
                 let epoch = *held.time();
@@ -130,8 +144,8 @@ pub fn regroup<'s>(
 /// A worker's place in the scan.
 struct Scan {
     store: Store,
-    index: u16,
-    peers: u16,
+    index: u32,
+    route: Arc<[u32]>,
     scratch: Scratch,
     version: u64,
     after: Option<DayKey>,
@@ -139,11 +153,11 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(store: Store, index: u16, peers: u16) -> Self {
+    fn new(store: Store, index: u32, route: Arc<[u32]>) -> Self {
         Self {
             store,
             index,
-            peers,
+            route,
             scratch: Scratch::default(),
             version: 0,
             after: None,
@@ -164,8 +178,8 @@ impl Scan {
         if self.done {
             return Ok(Vec::new());
         }
-        let (index, peers) = (self.index, self.peers);
-        let owned = |partition: u16| partition % peers == index;
+        let (index, route) = (self.index, Arc::clone(&self.route));
+        let owned = |partition: u16| route[usize::from(partition)] == index;
         let days = self.store.scan_log(owned, self.after, REGROUP_SLICE)?;
         let Some((last, _)) = days.last() else {
             self.done = true;

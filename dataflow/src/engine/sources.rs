@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use spoor_operators::rules::Settings;
 use spoor_operators::time::EventTime;
 
+use crate::engine::mail::Reach;
 use crate::engine::plan::Outcomes;
 use crate::query::{SourceCounts, SourceStatus};
 
@@ -81,17 +82,29 @@ impl SourceState {
     }
 }
 
-/// The watermark of the whole, which was at `before`.
+/// How far the sources of this process are.
+#[must_use]
+pub fn reach(sources: &[SourceState], settings: &Settings) -> Reach {
+    let known = |source: &SourceState| source.watermark(settings).map(EventTime::millis);
+    let live = |source: &&SourceState| !source.row.ended && !source.is_idle(settings);
+    Reach {
+        live: sources.iter().filter(live).filter_map(known).min(),
+        furthest: sources.iter().filter_map(known).max(),
+    }
+}
+
+/// The watermark of the whole, which was at `before`, of what every process says of its sources.
 #[must_use]
 pub fn watermark(
-    sources: &[SourceState],
-    settings: &Settings,
+    reaches: impl IntoIterator<Item = Reach>,
     before: Option<EventTime>,
 ) -> Option<EventTime> {
-    let known = |source: &SourceState| source.watermark(settings);
-    let live = |source: &&SourceState| !source.row.ended && !source.is_idle(settings);
-    let least = sources.iter().filter(live).filter_map(known).min();
-    before.max(least.or_else(|| sources.iter().filter_map(known).max()))
+    let (mut live, mut furthest): (Option<i64>, Option<i64>) = (None, None);
+    for reach in reaches {
+        live = live.into_iter().chain(reach.live).min();
+        furthest = furthest.max(reach.furthest);
+    }
+    before.max(live.or(furthest).map(EventTime))
 }
 
 #[cfg(test)]
@@ -107,8 +120,15 @@ mod tests {
     fn the_watermark_is_the_least_of_the_live_sources_and_never_goes_back() {
         let settings = Settings { lateness_ms: 5, ..Settings::default() };
         let check = |sources: &[SourceState], before: Option<i64>, expected: Option<i64>| {
-            let found = watermark(sources, &settings, before.map(EventTime));
+            let before = before.map(EventTime);
+            let found = watermark([reach(sources, &settings)], before);
             assert_eq!(found.map(EventTime::millis), expected);
+            // Divided among processes in whatever way, it is the same.
+            for at in 0..=sources.len() {
+                let (one, other) = sources.split_at(at);
+                let reaches = [reach(one, &settings), reach(other, &settings)];
+                assert_eq!(watermark(reaches, before), found);
+            }
         };
         check(&[], None, None);
         check(&[source(100, false), source(50, false)], None, Some(45));

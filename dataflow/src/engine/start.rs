@@ -1,27 +1,41 @@
 //! Starting an engine: what the store knows, then the threads.
 
+use std::any::Any;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use spoor_operators::assign::CompiledRules;
-use spoor_operators::time::{Day, Epoch};
+use spoor_operators::rules::RuleSet;
+use spoor_operators::time::{Day, Epoch, EventTime};
+use timely::communication::AllocatorBuilder;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 
-use crate::engine::committer::Committer;
+use crate::cluster::hello::Shape;
+use crate::cluster::link::{Link, Watch};
+use crate::cluster::{self, Ownership};
+use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Command, Coordinator, Start};
 use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
+use crate::engine::join::{self, Joined};
 use crate::engine::limits::{CHUNKS_WAITING_MAX, PUSHES_WAITING_MAX};
+use crate::engine::mail::{Found, Inbox, Mail, Note};
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
 use crate::engine::regroup::Regroup;
 use crate::engine::sources::{SourceRow, SourceState};
 use crate::engine::standing::Standing;
-use crate::engine::{Context, Engine, EngineError, PUSH_SOURCE, Published, Settings, graph, keys};
+use crate::engine::{
+    Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
+};
 use crate::source::{SourceId, SourceSpec};
 use crate::store::{Store, StoreError};
 
@@ -31,11 +45,22 @@ impl Engine {
     /// # Errors
     /// The store cannot be read, the rules cannot be in force, or the system refuses a thread. A
     /// source that cannot be opened is found by its thread: see [`Engine::join`].
-    pub fn start(settings: Settings) -> Result<Self, EngineError> {
+    pub fn start(mut settings: Settings) -> Result<Self, EngineError> {
+        let mut joined = match settings.cluster.take().filter(|cluster| cluster.processes() > 1) {
+            Some(membership) => Some(join::join(&mut settings, &membership)?),
+            None => {
+                join::check_alone(&settings.store)?;
+                None
+            }
+        };
         let known = Known::read(&settings.store)?;
         let mut rules = known.rules.clone().unwrap_or_else(|| settings.rules.clone());
         if known.rules.is_none() {
             rules.version = 1;
+        }
+        if let Some(joined) = &mut joined {
+            let standings = joined.tell(&known.standing(&rules, &settings)?)?;
+            rules.clone_from(&standings[LEADER].rules);
         }
         let compiled = CompiledRules::new(
             &rules,
@@ -45,8 +70,10 @@ impl Engine {
         );
         let compiled = Arc::new(compiled.map_err(EngineError::Rules)?);
         let specs = settings.sources.clone();
-        let sources = source_states(&settings.store, &specs)?;
-        let context = Arc::new(context(settings, &known, &sources, &compiled)?);
+        let shape = joined.as_ref().map(|joined| joined.shape);
+        let push = own_name(PUSH_SOURCE, shape);
+        let sources = source_states(&settings.store, &push, &specs)?;
+        let context = Arc::new(context(settings, &known, &sources, &compiled, shape)?);
         let (push_offset, live_sources) = (sources[0].row.offset, unfinished(&sources, &specs));
         let regroup = known.regroup.map(|version| {
             let total = context.retained_requests();
@@ -60,14 +87,22 @@ impl Engine {
             live_sources: live_sources.len(),
             new_rules: known.rules.is_none().then(|| Arc::new(rules)),
         };
-        spawn_all(context, known, sources, start, live_sources)
+        spawn_all(context, known, sources, start, live_sources, joined)
+    }
+}
+
+/// The name in a cluster of a source that every process has one of.
+fn own_name(name: &str, shape: Option<Shape>) -> String {
+    match shape {
+        Some(shape) if shape.process != LEADER => format!("{name}@{}", shape.process),
+        _ => name.to_owned(),
     }
 }
 
 /// What a store knows that an engine begins with.
 struct Known {
-    rules: Option<spoor_operators::rules::RuleSet>,
-    watermark: Option<spoor_operators::time::EventTime>,
+    rules: Option<RuleSet>,
+    watermark: Option<EventTime>,
     first_day: Option<Day>,
     regroup: Option<u64>,
     open: OpenSessions,
@@ -90,13 +125,34 @@ impl Known {
             open,
         })
     }
+
+    /// The same, for the other processes of a cluster.
+    fn standing(
+        &self,
+        rules: &RuleSet,
+        settings: &Settings,
+    ) -> Result<cluster::Standing, StoreError> {
+        Ok(cluster::Standing {
+            rules: rules.clone(),
+            is_new: self.rules.is_none(),
+            watermark: self.watermark.map(EventTime::millis),
+            first_day: self.first_day.map(|day| day.0),
+            regroup: self.regroup,
+            sources: settings.store.sources()?,
+            reads: Vec::new(),
+        })
+    }
 }
 
 /// Pushes first, then each source, as the store knows them.
-fn source_states(store: &Store, specs: &[SourceSpec]) -> Result<Vec<SourceState>, StoreError> {
+fn source_states(
+    store: &Store,
+    push: &str,
+    specs: &[SourceSpec],
+) -> Result<Vec<SourceState>, StoreError> {
     let mut known: std::collections::HashMap<String, Vec<u8>> =
         store.sources()?.into_iter().collect();
-    let names = std::iter::once(PUSH_SOURCE.to_owned()).chain(specs.iter().map(SourceSpec::name));
+    let names = std::iter::once(push.to_owned()).chain(specs.iter().map(SourceSpec::name));
     let mut states = Vec::new();
     for name in names {
         let row = match known.remove(&name) {
@@ -128,6 +184,7 @@ fn context(
     known: &Known,
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
+    shape: Option<Shape>,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
@@ -142,7 +199,13 @@ fn context(
         workers: settings.workers,
     };
     let published = Published::of(&settings.store, standing, rules)?;
+    let workers = settings.workers;
+    let mail = shape.map(|shape| Mail::new(shape.process, shape.processes, workers, committed.0));
     Ok(Context {
+        process: shape.map_or(LEADER, |shape| shape.process),
+        ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
+        mail,
+        push_source: own_name(PUSH_SOURCE, shape).into(),
         plan: Arc::new(Plan::after(committed)),
         feed: Feed::after(committed),
         hot,
@@ -154,6 +217,7 @@ fn context(
         refuses_future: settings.refuses_future,
         remembers_changes: settings.remembers_changes,
         peers: OnceLock::new(),
+        answerer: OnceLock::new(),
         published: ArcSwap::from_pointee(published),
         store: settings.store,
         key: settings.key,
@@ -171,6 +235,7 @@ fn spawn_all(
     sources: Vec<SourceState>,
     start: Start,
     to_read: Unfinished,
+    joined: Option<Joined>,
 ) -> Result<Engine, EngineError> {
     let (commands, commands_in): (Sender<Command>, Receiver<Command>) = unbounded();
     let (pushes, pushes_in) = bounded(PUSHES_WAITING_MAX);
@@ -185,6 +250,14 @@ fn spawn_all(
     let coordinator = Coordinator::new(Arc::clone(&context), channels, start);
     threads.push(thread("coordinator", move || coordinator.run())?);
 
+    let (found_out, found) = unbounded();
+    let (visible_out, visible) = unbounded();
+    let inbox = inbox(&context, &commands, found_out, visible_out);
+    let watch = watch(&context);
+    let mail = context.mail.clone();
+    let others = mail.map(|mail| Others { mail, found, visible });
+    let is_new = context.store.committed().is_none();
+    let shape = joined.as_ref().map(|joined| joined.shape).filter(|_| is_new);
     let committer = Committer {
         context: Arc::clone(&context),
         progress: Arc::clone(&progress),
@@ -193,11 +266,21 @@ fn spawn_all(
         sources,
         open: known.open,
         watermark: known.watermark,
+        others,
+        shape,
     };
-    threads.push(thread("committer", move || committer.run())?);
+    let (shared, watching) = (Arc::clone(&context), Arc::clone(&watch));
+    threads.push(thread("committer", move || {
+        committer.run();
+        if let (Some(mail), false) = (&shared.mail, shared.plan.has_failed()) {
+            watching.ended();
+            mail.close();
+        }
+    })?);
 
+    let links = joined.map(|joined| joined.connections.into_links(&watch)).transpose()?;
     let shared = Arc::clone(&context);
-    threads.push(thread("dataflow", move || run_workers(&shared, &progress))?);
+    threads.push(thread("dataflow", move || run_workers(&shared, &progress, &inbox, links))?);
     for (id, spec, checkpoint) in to_read {
         let (to, stop) = (inputs_out.clone(), Arc::clone(&sources_stop));
         let reader = inputs::spawn(id, spec, checkpoint, to, stop);
@@ -214,14 +297,101 @@ fn thread(
     thread.map_err(|error| EngineError::Thread(error.to_string()))
 }
 
+/// Where what the other processes say goes.
+fn inbox(
+    context: &Arc<Context>,
+    commands: &Sender<Command>,
+    found: Sender<Found>,
+    visible: Sender<u64>,
+) -> Arc<Inbox> {
+    let (context, commands) = (Arc::clone(context), commands.clone());
+    // A thread that has ended need not be told.
+    Arc::new(move |from, note| match note {
+        Note::Found(what) => drop(found.send(what)),
+        Note::Visible(epoch) => drop(visible.send(epoch)),
+        Note::Failed { process, reason } => context.failed_at(process, reason),
+        Note::Question(id, question) => {
+            if let (Some(mail), Some(answerer)) = (&context.mail, context.answerer.get()) {
+                mail.hand_over(&**answerer, from, id, question);
+            }
+        }
+        Note::Answer(id, answer) => {
+            if let Some(mail) = &context.mail {
+                mail.answered(id, answer);
+            }
+        }
+        told => drop(commands.send(Command::Told(from, told))),
+    })
+}
+
+/// Stops this process when another is lost.
+fn watch(context: &Arc<Context>) -> Arc<Watch> {
+    let context = Arc::downgrade(context);
+    Watch::new(move |process, what| {
+        if let Some(context) = context.upgrade() {
+            context.failed_at(process, format!("it is gone: {what}"));
+        }
+    })
+}
+
 /// Runs timely's workers to their end.
-fn run_workers(context: &Arc<Context>, progress: &Arc<Progress>) {
-    let config = timely::Config::process(context.workers);
-    let (shared, reached) = (Arc::clone(context), Arc::clone(progress));
-    let workers = timely::execute(config, move |worker| graph::run(worker, &shared, &reached));
-    let outcome = workers.map(|workers| workers.join().into_iter().find_map(Result::err));
-    match outcome {
-        Ok(None) => {}
-        Ok(Some(error)) | Err(error) => context.fail(error),
+fn run_workers(
+    context: &Arc<Context>,
+    progress: &Arc<Progress>,
+    inbox: &Arc<Inbox>,
+    links: Option<Vec<Option<Link>>>,
+) {
+    let (builders, others) = match allocators(context, links) {
+        Ok(built) => built,
+        Err(error) => return context.fail(error),
+    };
+    let (shared, reached, inbox) = (Arc::clone(context), Arc::clone(progress), Arc::clone(inbox));
+    let config = timely::WorkerConfig::default();
+    let workers = timely::execute::execute_from(builders, others, config, move |worker| {
+        let _stops = StopsOnPanic(&shared);
+        graph::run(worker, &shared, &reached, &inbox);
+    });
+    let workers = match workers {
+        Ok(workers) => workers,
+        Err(error) => return context.fail(error),
+    };
+    while !workers.guards().iter().all(JoinHandle::is_finished) {
+        std::thread::sleep(JOIN_STEP);
     }
+    if context.mail.is_some() && context.plan.has_failed() {
+        // The threads of connections to processes that are gone never end.
+        return std::mem::forget(workers);
+    }
+    if let Some(error) = workers.join().into_iter().find_map(Result::err) {
+        context.fail(error);
+    }
+}
+
+/// How often it is looked whether the workers have ended.
+const JOIN_STEP: Duration = Duration::from_millis(5);
+
+/// Stops the other workers when one panics: they would wait for it for ever.
+struct StopsOnPanic<'a>(&'a Context);
+
+impl Drop for StopsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a worker panicked; its message is in the log".into());
+        }
+    }
+}
+
+type Allocators = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
+
+/// What timely's workers exchange data with: memory within a process, connections between them.
+fn allocators(context: &Context, links: Option<Vec<Option<Link>>>) -> Result<Allocators, String> {
+    let workers = context.workers;
+    let Some(links) = links else {
+        return timely::CommunicationConfig::Process(workers).try_build();
+    };
+    let hooks = timely::communication::Hooks::default();
+    let within = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), None);
+    let built = initialize_networking_from_sockets(within, links, context.process, workers, hooks);
+    let (builders, guard) = built.map_err(|error| format!("threads of the network: {error}"))?;
+    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
 }

@@ -29,6 +29,7 @@ mod retention;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod tmp_stage;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -168,6 +169,14 @@ impl Store {
         secret::read_or_make(&self.inner.directory)
     }
 
+    /// Makes another key the store's: that of the cluster a new store belongs to.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretKey`].
+    pub fn keep_secret_key(&self, key: &[u8; 32]) -> Result<(), StoreError> {
+        secret::keep(&self.inner.directory, key)
+    }
+
     /// An empty part for what one worker changes in one epoch. `number` tells the parts of an
     /// epoch apart.
     #[must_use]
@@ -193,7 +202,7 @@ fn check_directory(directory: &Path, path: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(directory).map_err(file)?;
     if !path.join("CURRENT").exists() {
         let mut entries = std::fs::read_dir(directory).map_err(file)?;
-        let known = ["db", "secret.key"];
+        let known = ["db", "secret.key", "secret.key.new"];
         let other = entries.find(|entry| {
             entry
                 .as_ref()

@@ -31,6 +31,19 @@ pub(super) fn read_or_make(directory: &Path) -> Result<[u8; KEY_BYTES], StoreErr
     }
 }
 
+/// Makes another key the store's.
+pub(super) fn keep(directory: &Path, key: &[u8; KEY_BYTES]) -> Result<(), StoreError> {
+    let (path, new) = (directory.join(FILE), directory.join("secret.key.new"));
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new);
+    let written = file.and_then(|mut file| {
+        file.write_all(hex(key).as_bytes())?;
+        file.sync_all()
+    });
+    let kept = written.and_then(|()| std::fs::rename(&new, &path));
+    kept.map_err(|error| StoreError::SecretKey { path, reason: error.to_string() })
+}
+
 fn random() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut key)?;

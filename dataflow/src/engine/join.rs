@@ -1,0 +1,110 @@
+//! Joining a cluster: what happens between opening the store and the first epoch.
+//!
+//! The processes connect, agree on the epoch all go on from, bring their stores there, and tell each
+//! other what they know as of it. After that a process begins as it would alone, with the rules of
+//! the leader.
+
+use spoor_operators::assign::SecretKey;
+use spoor_operators::time::Epoch;
+
+use crate::cluster::agree::{Recovery, agree, recovery, same_standing};
+use crate::cluster::connect::{Connections, connect};
+use crate::cluster::hello::{PROTOCOL, Shape};
+use crate::cluster::{ClusterError, Hello, Membership, Standing};
+use crate::engine::{EngineError, Settings, keys};
+use crate::store::{Store, StoreError};
+
+/// A process that has found the others, and whose store stands where all stand.
+pub struct Joined {
+    /// To the others.
+    pub connections: Connections,
+    /// What this process is.
+    pub shape: Shape,
+}
+
+/// Connects, agrees and recovers. The key of the settings becomes that of the cluster.
+///
+/// # Errors
+/// [`EngineError::Cluster`], [`EngineError::Store`].
+pub fn join(settings: &mut Settings, membership: &Membership) -> Result<Joined, EngineError> {
+    let mut connections = connect(membership)?;
+    let store = &settings.store;
+    let shape = Shape { process: membership.process, processes: membership.processes() };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        shape,
+        workers: settings.workers,
+        store: store.committed().map(|_| shape_of(store)).transpose()?,
+        committed: store.committed().map(|epoch| epoch.0),
+        staged: store.staged()?.map(|epoch| epoch.0),
+        zone: store.zone().name().to_owned(),
+        key: settings.key.0,
+        settings: fingerprint(settings),
+    };
+    let hellos = connections.exchange(&hello)?;
+    let target = agree(&hellos)?;
+    match recovery(&hello, target) {
+        Recovery::Nothing => {}
+        Recovery::Promote(epoch) => {
+            tracing::info!(epoch, "going on with an epoch that was staged here");
+            store.promote_found(Epoch(epoch))?;
+        }
+        Recovery::Discard(epoch) => {
+            tracing::info!(epoch, "an epoch that nobody has committed is discarded");
+            store.discard_staged()?;
+        }
+    }
+    let leader = &hellos[0];
+    if target.is_none() && settings.key.0 != leader.key {
+        store.keep_secret_key(&leader.key)?;
+        settings.key = SecretKey(leader.key);
+    }
+    Ok(Joined { connections, shape })
+}
+
+impl Joined {
+    /// Tells the others what is known here, and hears what they know. By number.
+    ///
+    /// # Errors
+    /// [`EngineError::Cluster`].
+    pub fn tell(&mut self, standing: &Standing) -> Result<Vec<Standing>, EngineError> {
+        let standings = self.connections.exchange(standing)?;
+        same_standing(&standings)?;
+        Ok(standings)
+    }
+}
+
+/// What a store was written as.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn shape_of(store: &Store) -> Result<Shape, StoreError> {
+    match store.blob(keys::SHAPE)? {
+        None => Ok(Shape { process: 0, processes: 1 }),
+        Some(shape) => serde_json::from_slice(&shape)
+            .map_err(|error| StoreError::Damaged(format!("shape: {error}"))),
+    }
+}
+
+/// Refuses the store of a cluster to a process that is alone.
+///
+/// # Errors
+/// [`ClusterError::Disagree`], failures of the store.
+pub fn check_alone(store: &Store) -> Result<(), EngineError> {
+    let shape = shape_of(store)?;
+    if shape.processes == 1 {
+        return Ok(());
+    }
+    let text = format!(
+        "the store is that of process {} of {}: start all of them with --hosts, or run \
+         `spoor store reshape --processes 1` first",
+        shape.process, shape.processes
+    );
+    Err(ClusterError::Disagree(text).into())
+}
+
+/// What decides, besides rules and key, how a request is assigned.
+fn fingerprint(settings: &Settings) -> String {
+    let text = format!("{:?} {:?}", settings.applications, settings.descriptions.listing());
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}

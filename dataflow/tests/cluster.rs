@@ -1,0 +1,269 @@
+//! Several processes as one, told as stories: the same sessions as one process has, whatever is
+//! pushed where; rules that change everywhere at one epoch; a process that stops takes the others
+//! with it, and all go on together.
+//!
+//! The processes are engines in this one, with stores of their own, over real connections.
+
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::engine::{Engine, EngineError, EpochLimits, Settings};
+use spoor_dataflow::query::Status;
+use spoor_dataflow::service::{PushAnswer, View};
+use spoor_dataflow::store::{Store, StoreOptions, StoreView, ViewContext};
+use spoor_dataflow::verify::verify;
+use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::rules::RuleSet;
+use spoor_operators::rules::edit::{ListEdit, RuleEdit};
+use spoor_operators::rules::{GroupingKey, Per, ignore_default};
+use tempfile::TempDir;
+
+const KEY: SecretKey = SecretKey([7; 32]);
+const MINUTE: i64 = 60_000;
+
+fn settings(dir: &Path, workers: usize, cluster: Option<Membership>) -> Settings {
+    Settings {
+        store: Store::open(dir, StoreOptions::default()).unwrap(),
+        rules: RuleSet::default(),
+        key: KEY,
+        applications: Applications::default(),
+        descriptions: Descriptions::default(),
+        sources: Vec::new(),
+        cluster,
+        workers,
+        hot_bytes_max: 1 << 20,
+        epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },
+        ends_with_sources: false,
+        refuses_future: false,
+        remembers_changes: true,
+    }
+}
+
+/// Stores of a cluster, and addresses for its processes.
+struct Stores {
+    dirs: Vec<TempDir>,
+    hosts: Vec<String>,
+}
+
+impl Stores {
+    fn new(processes: usize) -> Self {
+        let dirs = (0..processes).map(|_| tempfile::tempdir().unwrap()).collect();
+        let listeners: Vec<_> =
+            (0..processes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+        Self { dirs, hosts: listeners.iter().map(address).collect() }
+    }
+
+    fn path(&self, process: usize) -> PathBuf {
+        self.dirs[process].path().to_owned()
+    }
+
+    fn start_one(&self, process: usize, workers: usize) -> Result<Engine, EngineError> {
+        let membership = Membership { process, hosts: self.hosts.clone() };
+        let cluster = (self.hosts.len() > 1).then_some(membership);
+        Engine::start(settings(&self.path(process), workers, cluster))
+    }
+
+    fn start(&self, workers: usize) -> Vec<Engine> {
+        std::thread::scope(|threads| {
+            let start = |process| threads.spawn(move || self.start_one(process, workers).unwrap());
+            let started: Vec<_> = (0..self.hosts.len()).map(start).collect();
+            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    /// The sessions of all stores, and that each store is what a batch run over its log gives.
+    fn verified(&self) -> Vec<String> {
+        let mut sessions = Vec::new();
+        for process in 0..self.hosts.len() {
+            let store = Store::open(&self.path(process), StoreOptions::default()).unwrap();
+            let rules = store.rules().unwrap().unwrap().0;
+            let (applications, descriptions) = (Applications::default(), Descriptions::default());
+            let compiled = CompiledRules::new(&rules, &KEY, &applications, &descriptions);
+            let compiled = Arc::new(compiled.unwrap());
+            let report = verify(&store, &compiled, 10, &mut |_| ()).unwrap();
+            assert_eq!(report.listed, Vec::<String>::new());
+            let context =
+                ViewContext { rules: Arc::new(rules), compiled, status: Arc::new(Status::default) };
+            sessions.extend(shown(&store.view(context).unwrap()));
+        }
+        sessions.sort();
+        sessions
+    }
+}
+
+/// `namespace value start requests`.
+fn shown(view: &StoreView) -> Vec<String> {
+    let mut sessions = Vec::new();
+    view.for_each_session(&mut |session| {
+        let identity = &session.identity;
+        let (start, requests) = (session.start.0, session.summary.requests);
+        sessions.push(format!("{} {} {start} {requests}", identity.namespace, identity.value));
+        true
+    })
+    .unwrap();
+    sessions
+}
+
+fn request(id: usize, ts: i64, user: &str, ip: &str) -> String {
+    format!(
+        "{{\"id\":\"r{id}\",\"ts\":{ts},\"method\":\"GET\",\"host\":\"h\",\"path\":\"/a\",\
+         \"status\":200,\"ip\":\"{ip}\",\"request\":{{\"headers\":{{\"x-session-id\":\"{user}\",\
+         \"x-user\":\"u-{ip}\"}}}}}}"
+    )
+}
+
+fn push(engine: &Engine, lines: &[String]) -> PushAnswer {
+    let answer = engine.services().ingest.push(lines.join("\n").into(), None);
+    answer.blocking_recv().unwrap().unwrap()
+}
+
+fn view(engine: &Engine) -> Arc<dyn View> {
+    engine.services().reader.view().unwrap()
+}
+
+fn wait_for(engine: &Engine, until: impl Fn(&dyn View) -> bool) {
+    for _ in 0..10_000 {
+        if until(&*view(engine)) {
+            return;
+        }
+        assert!(engine.is_running(), "the engine stopped");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it does not come about");
+}
+
+/// Any process may be told to stop: all do.
+fn stop(engines: Vec<Engine>, by: usize) {
+    engines[by].stop();
+    for engine in engines {
+        engine.join().unwrap();
+    }
+}
+
+/// Requests of 40 users over an hour, those of a user spread over everybody's pushes.
+fn traffic(round: usize) -> Vec<String> {
+    let line = |at: usize| {
+        let user = format!("s{}", at * 7 % 40);
+        let ts = (round * 1000 + at) as i64 * MINUTE / 7;
+        request(round * 1000 + at, ts, &user, &format!("10.0.0.{}", at % 5))
+    };
+    (0..400).map(line).collect()
+}
+
+fn by_user() -> RuleEdit {
+    RuleEdit::Grouping(ListEdit::Create {
+        item: GroupingKey {
+            name: "user".into(),
+            point: "$request.header.x-user".into(),
+            namespace: None,
+            apps: Vec::new(),
+            hosts: Vec::new(),
+            paths: Vec::new(),
+            min_length: 1,
+            ignore: ignore_default(),
+            per: Per::None,
+            secret: false,
+            gap: None,
+        },
+        before: None,
+    })
+}
+
+/// What one process makes of the same.
+fn alone(rounds: usize, edit: bool) -> Vec<String> {
+    let stores = Stores::new(1);
+    let engines = stores.start(2);
+    for round in 0..rounds {
+        push(&engines[0], &traffic(round));
+    }
+    if edit {
+        let changed = engines[0].services().admin.change(by_user(), None, None);
+        changed.blocking_recv().unwrap().unwrap();
+        wait_for(&engines[0], |view| view.status().regroup.is_none());
+    }
+    stop(engines, 0);
+    stores.verified()
+}
+
+#[test]
+fn whatever_is_pushed_where_the_sessions_are_those_of_one_process() {
+    let expected = alone(2, false);
+    for (processes, workers) in [(2, 1), (2, 2), (3, 1)] {
+        let stores = Stores::new(processes);
+        let engines = stores.start(workers);
+        for round in 0..2 {
+            for (at, lines) in traffic(round).chunks(37).enumerate() {
+                let answer = push(&engines[at % processes], lines);
+                assert_eq!(answer.counts.accepted, lines.len() as u64);
+            }
+        }
+        // What is known already is a duplicate wherever it is pushed, and told to whoever pushes it.
+        let again = push(&engines[processes - 1], &traffic(0)[..50]);
+        assert_eq!((again.counts.accepted, again.counts.duplicate), (0, 50));
+        stop(engines, processes - 1);
+        assert_eq!(stores.verified(), expected, "{processes} processes of {workers}");
+        // They go on from where they stood.
+        let engines = stores.start(workers);
+        let again = push(&engines[0], &traffic(1)[..50]);
+        assert_eq!(again.counts.duplicate, 50);
+        stop(engines, 0);
+        assert_eq!(stores.verified(), expected);
+    }
+}
+
+#[test]
+fn a_changed_rule_regroups_what_every_process_retains() {
+    let expected = alone(2, true);
+    let stores = Stores::new(2);
+    let engines = stores.start(1);
+    push(&engines[0], &traffic(0));
+    let changed = engines[0].services().admin.change(by_user(), None, None);
+    let changed = changed.blocking_recv().unwrap().unwrap();
+    push(&engines[1], &traffic(1));
+    for engine in &engines {
+        let epoch = changed.effective_epoch;
+        engine.services().reader.wait_for(epoch, Duration::from_secs(10)).unwrap();
+        assert_eq!(view(engine).rules().version, 2);
+    }
+    wait_for(&engines[0], |view| view.status().regroup.is_none());
+    stop(engines, 0);
+    assert_eq!(stores.verified(), expected);
+}
+
+#[test]
+fn a_process_that_fails_stops_the_others_and_they_say_which() {
+    let stores = Stores::new(3);
+    let mut engines = stores.start(1);
+    push(&engines[2], &traffic(0));
+    engines[1].abandon("its disk is full");
+    let failed = engines.remove(1).join().unwrap_err();
+    assert_eq!(failed.to_string(), "the engine stopped: its disk is full");
+    for engine in engines {
+        let failed = engine.join().unwrap_err();
+        let expected = "process 1 of the cluster failed, so this one stopped: its disk is full";
+        assert_eq!(failed.to_string(), expected);
+    }
+    // All come back, and nothing is lost.
+    let engines = stores.start(1);
+    let again = push(&engines[0], &traffic(0));
+    assert_eq!(again.counts.duplicate, 400);
+    stop(engines, 2);
+}
+
+#[test]
+fn the_store_of_a_cluster_is_not_for_a_process_alone() {
+    let stores = Stores::new(2);
+    let engines = stores.start(1);
+    push(&engines[0], &traffic(0));
+    stop(engines, 0);
+    let alone = Engine::start(settings(&stores.path(1), 1, None));
+    let refused = alone.err().unwrap().to_string();
+    assert!(refused.contains("process 1 of 2") && refused.contains("reshape"), "{refused}");
+}
