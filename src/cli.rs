@@ -39,6 +39,9 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Recompute the sessions of a store from its request log and compare
     Verify(VerifyArgs),
+    /// Look after a store: what it holds, whether it is whole, copies of it, its space
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Look after rule files
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -186,6 +189,62 @@ pub struct VerifyArgs {
     /// Most differences to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub list: usize,
+}
+
+/// `spoor store`.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    spoor store info --store state --json\n  \
+    spoor store backup --store state --to /backup/monday     also while a server has it open\n  \
+    spoor store restore --from /backup/monday --store state2\n  \
+    spoor store check --store state --salvage-to saved")]
+pub enum StoreCommand {
+    /// Say what a store holds, in use or not; nothing is written
+    Info {
+        #[command(flatten)]
+        store: StoreDirectory,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every file and every row of a store or a backup, and list what is wrong; exit status 1
+    /// if anything is
+    Check {
+        #[command(flatten)]
+        store: StoreDirectory,
+        /// Also write the last whole epoch to this new directory, as a store of its own
+        #[arg(long, value_name = "DIR")]
+        salvage_to: Option<PathBuf>,
+    },
+    /// Copy a store, with its secret key, to a new directory; a running server does it by itself
+    Backup {
+        #[command(flatten)]
+        store: StoreDirectory,
+        /// Where the backup goes: new or empty, and writable by the server if one runs
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Make a store of a backup, in a new directory, every file compared with its checksum
+    Restore {
+        /// The backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        #[command(flatten)]
+        store: StoreDirectory,
+    },
+    /// Rewrite the files of a store that is not in use, to have the space back of what is gone
+    Compact {
+        #[command(flatten)]
+        store: StoreDirectory,
+    },
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreDirectory {
+    /// Directory of the store
+    #[arg(long = "store", alias = "state", value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// `spoor rules`.

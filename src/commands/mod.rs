@@ -5,6 +5,7 @@ mod replay;
 mod rules;
 mod serve;
 mod setup;
+mod store;
 mod verify;
 
 use std::fmt;
@@ -55,5 +56,6 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Store(command) => store::run(&command),
     }
 }

@@ -153,6 +153,9 @@ impl Store {
         // Each part is sorted.
         options.set_memtable_insert_hint_per_batch(true);
         self.inner.db.write_opt(join(&batches), &options)?;
+        if self.inner.sync {
+            self.inner.witness.note(commit.epoch)?;
+        }
         *committed = next;
         drop(committed);
         if let Some(day) = commit.expire_before {

@@ -13,15 +13,16 @@ use spoor_operators::wire::{Malformed, Reader, put_i64, put_str, put_u64};
 
 use super::{FORMAT, Family, Store, StoreError};
 
-const FORMAT_KEY: &[u8] = b"=format";
-const ZONE_KEY: &[u8] = b"=zone";
-const INCARNATION_KEY: &[u8] = b"=incarnation";
+pub(super) const FORMAT_KEY: &[u8] = b"=format";
+pub(super) const ZONE_KEY: &[u8] = b"=zone";
+pub(super) const INCARNATION_KEY: &[u8] = b"=incarnation";
+pub(super) const FINGERPRINT_KEY: &[u8] = b"=fingerprint";
 pub(super) const COMMITTED_KEY: &[u8] = b"=committed";
 pub(super) const DAYS: u8 = b'd';
 pub(super) const TOTALS: u8 = b't';
-const IDEMPOTENT: u8 = b'i';
-const IDEMPOTENT_ORDER: u8 = b'j';
-const BLOB: u8 = b'b';
+pub(super) const IDEMPOTENT: u8 = b'i';
+pub(super) const IDEMPOTENT_ORDER: u8 = b'j';
+pub(super) const BLOB: u8 = b'b';
 
 fn meta(db: &DB) -> &rocksdb::ColumnFamily {
     db.cf_handle(Family::Meta.name()).expect("every column family was opened")
@@ -35,6 +36,13 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreE
     {
         let found = String::from_utf8_lossy(&found).into_owned();
         return Err(StoreError::Format { path: directory.into(), found, known: FORMAT });
+    }
+    let fingerprint = super::care::fingerprint();
+    if let Some(found) = db.get_pinned_cf(cf, FINGERPRINT_KEY)?
+        && found.as_ref() != fingerprint.as_bytes()
+    {
+        let found = String::from_utf8_lossy(&found).into_owned();
+        return Err(StoreError::Fingerprint { path: directory.into(), found, known: fingerprint });
     }
     let used = db.get_pinned_cf(cf, COMMITTED_KEY)?.is_some();
     if let Some(found) = db.get_pinned_cf(cf, ZONE_KEY)?
@@ -50,6 +58,7 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreE
     };
     let mut batch = WriteBatch::default();
     batch.put_cf(cf, FORMAT_KEY, FORMAT.to_string());
+    batch.put_cf(cf, FINGERPRINT_KEY, fingerprint);
     batch.put_cf(cf, ZONE_KEY, zone);
     let mut value = Vec::new();
     put_u64(&mut value, incarnation);
@@ -299,7 +308,9 @@ pub(super) fn encode_rules(
     Ok(out)
 }
 
-fn decode_rules(bytes: &[u8]) -> Result<(spoor_operators::rules::RuleSet, Epoch), StoreError> {
+pub(super) fn decode_rules(
+    bytes: &[u8],
+) -> Result<(spoor_operators::rules::RuleSet, Epoch), StoreError> {
     let mut from = Reader(bytes);
     let epoch = Epoch(from.u64()?);
     let rules = serde_json::from_str(from.str()?)

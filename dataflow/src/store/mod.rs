@@ -8,6 +8,7 @@
 //! understood is [`StoreError::Damaged`], never a panic and never a guess.
 
 mod batch;
+pub mod care;
 mod closing;
 mod commit;
 mod dead_letters;
@@ -71,8 +72,11 @@ pub(super) struct Inner {
     buffers: WriteBufferManager,
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
+    witness: care::Witness,
     /// Size of the last epoch's largest part: what to expect of the next.
     part_bytes: AtomicUsize,
+    /// Goes last: until then the database may write.
+    _lock: care::Lock,
 }
 
 impl Inner {
@@ -108,18 +112,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Format`], [`StoreError::NotAStore`],
-    /// [`StoreError::Zone`], [`StoreError::Damaged`] and failures of the file system.
+    /// [`StoreError::Zone`], [`StoreError::Damaged`], [`StoreError::Lost`], [`StoreError::NoRoom`]
+    /// and failures of the file system.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let path = directory.join("db");
-        check_directory(directory, &path)?;
+        let lock = care::enter(directory)?;
+        check_families(directory, &path)?;
         let cache = Cache::new_lru_cache(options.cache_bytes);
         let buffers =
             WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, true);
-        let families = options::families(&cache, &buffers, &options);
-        let db = DB::open_cf_descriptors(&options::database(&buffers), &path, families)
-            .map_err(|error| StoreError::opening(directory, error))?;
+        let db = care::open_database(directory, &options, &cache, &buffers)?;
         let incarnation = meta::begin(&db, directory, options.zone.name())?;
         let committed = Committed::load(&db)?;
+        care::check_witness(directory, committed.epoch)?;
         let inner = Inner {
             db,
             directory: directory.into(),
@@ -131,7 +136,9 @@ impl Store {
             buffers,
             committed: Mutex::new(committed),
             views: Mutex::default(),
+            witness: care::Witness::open(directory)?,
             part_bytes: AtomicUsize::new(0),
+            _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -195,20 +202,10 @@ impl Store {
     }
 }
 
-/// Refuses a directory that holds something else, and a store of unknown column families, before
-/// RocksDB writes into it.
-fn check_directory(directory: &Path, path: &Path) -> Result<(), StoreError> {
-    let file = |error| StoreError::File { path: directory.into(), error };
-    std::fs::create_dir_all(directory).map_err(file)?;
+/// Refuses a store of unknown column families before RocksDB writes into it.
+fn check_families(directory: &Path, path: &Path) -> Result<(), StoreError> {
     if !path.join("CURRENT").exists() {
-        let mut entries = std::fs::read_dir(directory).map_err(file)?;
-        let known = ["db", "secret.key", "secret.key.new"];
-        let other = entries.find(|entry| {
-            entry
-                .as_ref()
-                .map_or(true, |entry| !known.iter().any(|name| entry.file_name() == *name))
-        });
-        return other.map_or(Ok(()), |_| Err(StoreError::NotAStore(directory.into())));
+        return Ok(());
     }
     let found = DB::list_cf(&rocksdb::Options::default(), path)
         .map_err(|error| StoreError::opening(directory, error))?;

@@ -7,7 +7,7 @@
 
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, DBCompressionType,
-    Options, SliceTransform, WriteBufferManager,
+    DBRecoveryMode, Options, SliceTransform, WriteBufferManager,
 };
 use spoor_operators::time::DayZone;
 
@@ -109,21 +109,51 @@ const ZSTD_LEVEL: i32 = 1;
 /// RocksDB's own default: zlib's window, of no meaning to zstd.
 const ZSTD_WINDOW_BITS: i32 = -14;
 
+/// How far a write-ahead log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// Any damage but a record cut short at the end is an error.
+    Strict,
+    /// Up to the first damage: whole epochs, and none after a missing one.
+    UpToDamage,
+}
+
+/// Each log names the one before it, with its size and its last record: a log that is missing or
+/// cut short is damage, not an end.
+const CHAINED_LOGS: &str = "track_and_verify_wals=true";
+
 /// Options of the database.
-pub(super) fn database(buffers: &WriteBufferManager) -> Options {
-    let mut options = Options::default();
+pub(super) fn database(
+    buffers: &WriteBufferManager,
+    recovery: Recovery,
+) -> Result<Options, rocksdb::Error> {
+    let mut options = reading(buffers, recovery)?;
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.increase_parallelism(BACKGROUND_JOBS);
     options.set_max_background_jobs(BACKGROUND_JOBS);
-    options.set_write_buffer_manager(buffers);
     options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_bytes_per_sync(1 << 20);
     options.set_max_open_files(1024);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(4 << 20);
     options.set_enable_write_thread_adaptive_yield(false);
-    options
+    Ok(options)
+}
+
+/// Options of a database that is only read.
+pub(super) fn reading(
+    buffers: &WriteBufferManager,
+    recovery: Recovery,
+) -> Result<Options, rocksdb::Error> {
+    let mut options = Options::default().get_options_from_string(CHAINED_LOGS)?;
+    options.set_write_buffer_manager(buffers);
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(match recovery {
+        Recovery::Strict => DBRecoveryMode::TolerateCorruptedTailRecords,
+        Recovery::UpToDamage => DBRecoveryMode::PointInTime,
+    });
+    Ok(options)
 }
 
 /// All column families with their options.

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use super::StoreError;
 
-const FILE: &str = "secret.key";
+/// The file in the store's directory.
+pub(super) const FILE: &str = "secret.key";
 const KEY_BYTES: usize = 32;
 
 pub(super) fn read_or_make(directory: &Path) -> Result<[u8; KEY_BYTES], StoreError> {
@@ -42,6 +43,11 @@ pub(super) fn keep(directory: &Path, key: &[u8; KEY_BYTES]) -> Result<(), StoreE
     });
     let kept = written.and_then(|()| std::fs::rename(&new, &path));
     kept.map_err(|error| StoreError::SecretKey { path, reason: error.to_string() })
+}
+
+/// Whether the file, if there is one, holds a key.
+pub(super) fn check(directory: &Path) -> Result<(), StoreError> {
+    if directory.join(FILE).exists() { read_or_make(directory).map(drop) } else { Ok(()) }
 }
 
 fn random() -> std::io::Result<[u8; KEY_BYTES]> {

@@ -1,5 +1,7 @@
 //! The store, fed by the real sessionizer and compared with what a list of sessions would answer.
 
+mod care;
+mod damage;
 mod lifecycle;
 mod query;
 
@@ -144,6 +146,11 @@ pub(super) struct Fed {
 /// Hot state for almost nothing, so that nearly every epoch reads from the store.
 const HOT_BYTES: usize = 4 << 10;
 
+/// What is acknowledged is noted, and the log is read strictly.
+pub(super) fn synced() -> StoreOptions {
+    StoreOptions { sync: true, ..options() }
+}
+
 pub(super) fn options() -> StoreOptions {
     let small = 16 << 20;
     StoreOptions {
@@ -156,8 +163,12 @@ pub(super) fn options() -> StoreOptions {
 
 impl Fed {
     pub(super) fn new() -> Self {
+        Self::with(options())
+    }
+
+    pub(super) fn with(options: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path(), options()).unwrap();
+        let store = Store::open(directory.path(), options).unwrap();
         let compiled = compiled();
         Self {
             sessionizer: sessionizer(&store, &compiled),

@@ -1,0 +1,48 @@
+//! The fingerprint of the graph: a hash over everything that decides what the rows mean.
+//!
+//! The format number is raised by whoever changes a layout on purpose. The fingerprint catches
+//! what is changed without noticing: a field renumbered, another version of a row, another number
+//! of partitions. It is written when a store is made and compared when one is opened.
+
+use std::fmt::Write as _;
+
+use spoor_operators::facts::Field;
+use spoor_operators::identity::PARTITIONS;
+use spoor_operators::request::STORED_VERSION;
+use spoor_operators::session::ROW_VERSION;
+
+use super::super::keys::{BUCKET_BYTES, IDENTITY_DAY_BYTES, INDEX_KEY_BYTES, ROW_KEY_BYTES};
+use super::super::{FORMAT, Family};
+
+/// Text of what the rows mean; only its hash is kept.
+fn meaning() -> String {
+    let mut text = format!(
+        "format {FORMAT}\nsession row {ROW_VERSION}\nrequest {STORED_VERSION}\n\
+         partitions {PARTITIONS}\nkeys {IDENTITY_DAY_BYTES} {ROW_KEY_BYTES} {BUCKET_BYTES} \
+         {INDEX_KEY_BYTES}\n"
+    );
+    for family in Family::ALL {
+        let _ = writeln!(text, "family {}", family.name());
+    }
+    for field in Field::ALL {
+        let _ = writeln!(text, "field {field:?} {}", field as u8);
+    }
+    text
+}
+
+/// What a store of this program is marked with: 32 hex digits.
+pub(crate) fn current() -> String {
+    blake3::hash(meaning().as_bytes()).to_hex()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When this fails, stores made before are refused: raise [`FORMAT`] and say how they are read,
+    /// or take back the change of the layout.
+    #[test]
+    fn the_fingerprint_changes_on_purpose_only() {
+        assert_eq!(current(), "9b2990a2507bcd4d703f44717ea3a179", "of\n{}", meaning());
+    }
+}

@@ -1,0 +1,176 @@
+//! What a store is, read without writing, in use or not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rocksdb::DB;
+use serde::Serialize;
+use spoor_operators::time::Epoch;
+use spoor_operators::wire::Reader;
+
+use super::super::commit::Committed;
+use super::super::meta::{self, FINGERPRINT_KEY, FORMAT_KEY, INCARNATION_KEY, ZONE_KEY};
+use super::super::options::Recovery;
+use super::super::{Family, StoreError};
+use super::{Lock, copy, open, witness};
+use crate::engine::sources::SourceRow;
+use crate::query::SourceCounts;
+
+/// What `spoor store info` says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Info {
+    /// Format of everything on disk.
+    pub format: u32,
+    /// Hash over what decides the meaning of the rows; none: made before there was one.
+    pub fingerprint: Option<String>,
+    /// Whether this program gives the rows the same meaning.
+    pub readable: bool,
+    /// The zone days are counted in.
+    pub zone: String,
+    /// Times it was opened.
+    pub incarnation: u64,
+    /// The last committed epoch.
+    pub epoch: Option<u64>,
+    /// The last epoch somebody was told of, where that is noted.
+    pub acknowledged: Option<u64>,
+    /// An epoch written and not yet promoted.
+    pub staged: Option<u64>,
+    /// Milliseconds since the Unix epoch.
+    pub watermark: Option<i64>,
+    /// Days that hold something.
+    pub days: u64,
+    /// Sessions retained.
+    pub sessions: u64,
+    /// Requests retained, those in no session included.
+    pub requests: u64,
+    /// Refused records kept.
+    pub dead_letters: u64,
+    /// Version of the rules in force, and the epoch since when.
+    pub rules: Option<(u64, u64)>,
+    /// Where each source is.
+    pub sources: Vec<SourceInfo>,
+    /// Bytes on disk by column family.
+    pub bytes: BTreeMap<&'static str, u64>,
+    /// Bytes of all files of the database, the write-ahead log included.
+    pub total_bytes: u64,
+    /// The process that has it open.
+    pub in_use_by: Option<u32>,
+}
+
+/// Where a source is.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceInfo {
+    /// Its name.
+    pub name: String,
+    /// Bytes of it that are committed.
+    pub offset: u64,
+    /// Read to its end.
+    pub ended: bool,
+    /// What became of its records.
+    pub counts: SourceCounts,
+}
+
+/// Reads what a store is.
+///
+/// # Errors
+/// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::Format`].
+pub fn info(directory: &Path) -> Result<Info, StoreError> {
+    let (_lock, in_use_by) = match Lock::take_to_read(directory) {
+        Ok(lock) => (lock, None),
+        Err(StoreError::InUse { pid, .. }) => (None, Some(pid.unwrap_or(0))),
+        Err(other) => return Err(other),
+    };
+    let db = open::to_read(directory, Recovery::Strict)?;
+    let known = identify(&db, directory)?;
+    let committed = read(&db)?;
+    let numbers = committed.numbers();
+    let rules = open::last(&db, Family::Rules)?.map(|(_, rules)| meta::decode_rules(&rules));
+    let staged = open::last(&db, Family::Staged)?.map(|(key, _)| staged_epoch(&key));
+    let files = copy::database_files(&directory.join("db"))?;
+    Ok(Info {
+        format: known.format,
+        readable: known.fingerprint.as_ref().is_none_or(|found| *found == super::fingerprint()),
+        fingerprint: known.fingerprint,
+        zone: known.zone,
+        incarnation: known.incarnation,
+        epoch: committed.epoch.map(|epoch| epoch.0),
+        acknowledged: witness::read(directory).map(|epoch| epoch.0),
+        staged: staged.flatten(),
+        watermark: committed.watermark.map(|at| at.0),
+        days: committed.days.len() as u64,
+        sessions: numbers.sessions,
+        requests: numbers.requests,
+        dead_letters: committed.letters.1.saturating_sub(committed.letters.0),
+        rules: rules.transpose()?.map(|(rules, epoch)| (rules.version, epoch.0)),
+        sources: sources(&db)?,
+        bytes: Family::ALL.into_iter().map(|family| (family.name(), bytes(&db, family))).collect(),
+        total_bytes: files.iter().map(|(_, bytes)| bytes).sum(),
+        in_use_by,
+    })
+}
+
+/// What a store says of itself.
+pub(super) struct Identified {
+    pub(super) format: u32,
+    pub(super) fingerprint: Option<String>,
+    pub(super) zone: String,
+    pub(super) incarnation: u64,
+}
+
+/// Reads what a store says of itself; another format is refused.
+pub(super) fn identify(db: &DB, directory: &Path) -> Result<Identified, StoreError> {
+    let cf = open::cf(db, Family::Meta)?;
+    let text = |key| -> Result<Option<String>, StoreError> {
+        let value = db.get_cf(cf, key)?;
+        Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    };
+    let known = super::super::FORMAT;
+    let found = text(FORMAT_KEY)?.unwrap_or_default();
+    if found != known.to_string() {
+        return Err(StoreError::Format { path: directory.into(), found, known });
+    }
+    let incarnation = db.get_cf(cf, INCARNATION_KEY)?.unwrap_or_default();
+    Ok(Identified {
+        format: known,
+        fingerprint: text(FINGERPRINT_KEY)?,
+        zone: text(ZONE_KEY)?.unwrap_or_default(),
+        incarnation: if incarnation.is_empty() { 0 } else { Reader(&incarnation).u64()? },
+    })
+}
+
+/// Where a store stands.
+pub(super) fn read(db: &DB) -> Result<Committed, StoreError> {
+    open::cf(db, Family::Meta)?;
+    Committed::load(db)
+}
+
+/// The epoch at the front of a key of `staged`.
+fn staged_epoch(key: &[u8]) -> Option<u64> {
+    key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)).map(Epoch).map(|epoch| epoch.0)
+}
+
+fn sources(db: &DB) -> Result<Vec<SourceInfo>, StoreError> {
+    let mut sources = Vec::new();
+    for entry in db.iterator_cf(open::cf(db, Family::Offsets)?, rocksdb::IteratorMode::Start) {
+        let (name, row) = entry?;
+        let (name, row) = source(&name, &row)?;
+        let SourceRow { offset, ended, counts, .. } = row;
+        sources.push(SourceInfo { name, offset, ended, counts });
+    }
+    Ok(sources)
+}
+
+/// A row of `offsets`.
+pub(super) fn source(name: &[u8], row: &[u8]) -> Result<(String, SourceRow), StoreError> {
+    let name = String::from_utf8(name.to_vec())
+        .map_err(|_| StoreError::Damaged("name of a source".into()))?;
+    let row = serde_json::from_slice(row)
+        .map_err(|error| StoreError::Damaged(format!("source {name}: {error}")))?;
+    Ok((name, row))
+}
+
+fn bytes(db: &DB, family: Family) -> u64 {
+    let Ok(cf) = open::cf(db, family) else { return 0 };
+    let size = db.property_int_value_cf(cf, "rocksdb.total-sst-files-size");
+    size.ok().flatten().unwrap_or(0)
+}

@@ -1,0 +1,113 @@
+//! Looking after a store: what it holds, whether it is whole, copies of it, its space.
+//!
+//! Everything here takes the store's lock or only reads, and never changes a damaged store: what
+//! can be saved of one is written elsewhere. `open.rs` has how a store is opened at all, and why
+//! an acknowledged epoch is never lost silently.
+
+mod backup;
+mod check;
+mod compact;
+mod control;
+mod copy;
+mod fingerprint;
+mod info;
+mod lock;
+mod open;
+mod rows;
+mod salvage;
+mod witness;
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+pub use backup::{Backup, backup, restore};
+pub use check::{CheckReport, check};
+pub use compact::{Compacted, compact};
+pub use control::{Control, ask_backup};
+pub use info::{Info, SourceInfo, info};
+pub use salvage::{Salvaged, salvage};
+
+pub(super) use fingerprint::current as fingerprint;
+pub(super) use lock::Lock;
+pub(super) use open::to_write as open_database;
+pub(super) use witness::{Witness, check as check_witness};
+
+use super::StoreError;
+
+/// What a store's directory may hold.
+const FILES: [&str; 8] = [
+    "db",
+    "secret.key",
+    "secret.key.new",
+    lock::LOCK_FILE,
+    witness::WITNESS_FILE,
+    control::SOCKET_FILE,
+    backup::CHECKPOINT_DIR,
+    // The root of a file system of its own.
+    "lost+found",
+];
+
+/// What long work tells on its way: what it is at, how much of how much is done.
+pub type Watch<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+/// Makes the directory of a store if need be, and takes its lock.
+///
+/// # Errors
+/// [`StoreError::NotAStore`] for a directory that holds something else, [`StoreError::InUse`],
+/// [`StoreError::NotWritable`], [`StoreError::IsBackup`], [`StoreError::Unfinished`],
+/// [`StoreError::Damaged`].
+pub(super) fn enter(directory: &Path) -> Result<Lock, StoreError> {
+    make_directory(directory)?;
+    if directory.join(backup::MANIFEST_FILE).exists() {
+        return Err(StoreError::IsBackup(directory.into()));
+    }
+    if directory.join(backup::RESTORING_FILE).exists() {
+        return Err(StoreError::Unfinished(directory.into()));
+    }
+    let is_new = !directory.join("db").join("CURRENT").exists();
+    if is_new {
+        check_empty(directory)?;
+    }
+    let lock = Lock::take(directory)?;
+    if is_new {
+        check_no_data(directory)?;
+    }
+    Ok(lock)
+}
+
+/// Refuses to make a new database over the files of one that lost its list of files.
+fn check_no_data(directory: &Path) -> Result<(), StoreError> {
+    let database = directory.join("db");
+    if !database.is_dir() {
+        return Ok(());
+    }
+    let files = copy::database_files(&database)?;
+    match files.iter().find(|(name, _)| name.ends_with(".sst") || name.ends_with(".log")) {
+        Some((name, _)) => Err(StoreError::Damaged(format!(
+            "{} holds data ({name}), and its file CURRENT is missing; restore a backup",
+            database.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn make_directory(directory: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(directory).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            StoreError::NotWritable { path: directory.into(), error }
+        }
+        _ => StoreError::file(directory, error),
+    })
+}
+
+/// Refuses a directory that holds anything but files of a store.
+fn check_empty(directory: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::file(directory, error);
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if !FILES.iter().any(|known| name == *known) {
+            return Err(StoreError::NotAStore(directory.into()));
+        }
+    }
+    Ok(())
+}
