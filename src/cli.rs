@@ -82,6 +82,17 @@ impl Logging {
     }
 }
 
+/// The other processes that do the same work.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// Work with other processes: a file with the host:port of each, one a line
+    #[arg(long, value_name = "FILE", requires = "process", help_heading = "Cluster")]
+    pub hosts: Option<PathBuf>,
+    /// Which line of --hosts this process is, from 0 on
+    #[arg(long, value_name = "I", requires = "hosts", help_heading = "Cluster")]
+    pub process: Option<usize>,
+}
+
 /// `spoor serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -108,6 +119,9 @@ pub struct ServeArgs {
     /// Format of what --follow names
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub format: String,
+    /// The other processes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// `spoor replay`.
@@ -140,6 +154,9 @@ pub struct ReplayArgs {
     /// Keep only this many days behind the newest (default: every day)
     #[arg(long, value_name = "DAYS")]
     pub retention: Option<u32>,
+    /// The other processes; each writes the sessions of the identities it owns.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Logs to read, plain, gzip or zstd; `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,

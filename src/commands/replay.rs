@@ -52,7 +52,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         applications: config.applications.clone(),
         descriptions: config.read_descriptions().map_err(Failure::usage)?,
         sources,
-        cluster: None,
+        cluster: setup::cluster(&args.cluster)?,
         workers: config.engine.worker_count(),
         hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
         epochs: setup::epochs(&config),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
 use spoor_dataflow::decode::{Format, Mapping};
 use spoor_dataflow::engine::EpochLimits;
@@ -13,6 +14,7 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::time::DayZone;
 
 use super::Failure;
+use crate::cli::ClusterArgs;
 
 /// The configuration, overwritten by the command line, its rules checked.
 pub fn config(file: Option<&Path>, overwrite: impl FnOnce(&mut Config)) -> Result<Config, Failure> {
@@ -103,6 +105,12 @@ pub fn store(
         None => SecretKey(store.secret_key().map_err(Failure::failed)?),
     };
     Ok((store, key))
+}
+
+/// The cluster this process belongs to, if it does.
+pub fn cluster(args: &ClusterArgs) -> Result<Option<Membership>, Failure> {
+    let (Some(hosts), Some(process)) = (&args.hosts, args.process) else { return Ok(None) };
+    Membership::read(hosts, process).map(Some).map_err(Failure::usage)
 }
 
 /// When epochs close.
