@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
 
-use crate::source::{self, Chunk, Next, POLL_INTERVAL, SourceError, SourceId, SourceSpec};
+use crate::engine::divide::Reading;
+use crate::source::{self, Chunk, Next, POLL_INTERVAL, SourceError, SourceId};
 
 /// What a source's thread says.
 #[derive(Debug)]
@@ -28,13 +29,12 @@ pub enum FromSource {
 /// The system has no thread left.
 pub fn spawn(
     id: SourceId,
-    spec: SourceSpec,
-    checkpoint: Option<Vec<u8>>,
+    reading: Reading,
     to: Sender<FromSource>,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("source-{}", id.0)).spawn(move || {
-        let last = match read(id, &spec, checkpoint.as_deref(), &to, &stop) {
+        let last = match read(id, &reading, &to, &stop) {
             Ok(()) => FromSource::End(id),
             Err(error) => FromSource::Failed(id, error),
         };
@@ -45,19 +45,25 @@ pub fn spawn(
 
 fn read(
     id: SourceId,
-    spec: &SourceSpec,
-    checkpoint: Option<&[u8]>,
+    reading: &Reading,
     to: &Sender<FromSource>,
     stop: &AtomicBool,
 ) -> Result<(), SourceError> {
-    let mut source = match checkpoint {
-        Some(checkpoint) => source::resume(spec, checkpoint)?,
-        None => source::open(spec, 0)?,
+    let (spec, checkpoint) = (&reading.spec, &reading.row.checkpoint);
+    let mut source = match checkpoint.is_empty() {
+        false => source::resume(spec, checkpoint)?,
+        true => source::open(spec, 0)?,
     };
+    let own_name = (reading.name != spec.name()).then_some(&reading.name);
     while !stop.load(Ordering::Acquire) {
         match source.next()? {
             Next::Chunk(mut chunk) => {
                 chunk.source = id;
+                if let Some(own_name) = own_name {
+                    // What follows the name tells the files of a followed one apart.
+                    let rest = chunk.name.strip_prefix(source.name()).unwrap_or_default();
+                    chunk.name = format!("{own_name}{rest}").into();
+                }
                 if to.send(FromSource::Chunk(chunk)).is_err() {
                     return Ok(());
                 }

@@ -12,6 +12,7 @@ pub mod backend;
 pub mod clock;
 pub mod committer;
 pub mod coordinator;
+pub mod divide;
 pub mod feed;
 pub mod graph;
 pub mod hot;

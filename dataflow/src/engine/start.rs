@@ -21,6 +21,7 @@ use crate::cluster::link::{Link, Watch};
 use crate::cluster::{self, Ownership};
 use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Command, Coordinator, Start};
+use crate::engine::divide::{Reading, Told, divide, own_name, read_row, readable};
 use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
@@ -36,7 +37,7 @@ use crate::engine::standing::Standing;
 use crate::engine::{
     Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
 };
-use crate::source::{SourceId, SourceSpec};
+use crate::source::SourceId;
 use crate::store::{Store, StoreError};
 
 impl Engine {
@@ -58,10 +59,12 @@ impl Engine {
         if known.rules.is_none() {
             rules.version = 1;
         }
-        if let Some(joined) = &mut joined {
-            let standings = joined.tell(&known.standing(&rules, &settings)?)?;
-            rules.clone_from(&standings[LEADER].rules);
-        }
+        let mine = known.standing(&rules, &settings)?;
+        let standings = match &mut joined {
+            Some(joined) => joined.tell(&mine)?,
+            None => vec![mine],
+        };
+        rules.clone_from(&standings[LEADER].rules);
         let compiled = CompiledRules::new(
             &rules,
             &settings.key,
@@ -69,12 +72,15 @@ impl Engine {
             &settings.descriptions,
         );
         let compiled = Arc::new(compiled.map_err(EngineError::Rules)?);
-        let specs = settings.sources.clone();
         let shape = joined.as_ref().map(|joined| joined.shape);
-        let push = own_name(PUSH_SOURCE, shape);
-        let sources = source_states(&settings.store, &push, &specs)?;
+        let process = shape.map_or(LEADER, |shape| shape.process);
+        let told = Told { process, standings: &standings };
+        let readings = divide(std::mem::take(&mut settings.sources), &told)?;
+        let sources = source_states(&told, &readings)?;
         let context = Arc::new(context(settings, &known, &sources, &compiled, shape)?);
-        let (push_offset, live_sources) = (sources[0].row.offset, unfinished(&sources, &specs));
+        let push_offset = sources[0].row.offset;
+        let to_read: Vec<_> =
+            (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
         let regroup = known.regroup.map(|version| {
             let total = context.retained_requests();
             Arc::new(Regroup::new(version, Epoch(context.first_epoch), total, context.workers))
@@ -84,18 +90,10 @@ impl Engine {
             regroup,
             first_day: known.first_day,
             push_offset,
-            live_sources: live_sources.len(),
+            live_sources: to_read.len(),
             new_rules: known.rules.is_none().then(|| Arc::new(rules)),
         };
-        spawn_all(context, known, sources, start, live_sources, joined)
-    }
-}
-
-/// The name in a cluster of a source that every process has one of.
-fn own_name(name: &str, shape: Option<Shape>) -> String {
-    match shape {
-        Some(shape) if shape.process != LEADER => format!("{name}@{}", shape.process),
-        _ => name.to_owned(),
+        spawn_all(context, known, sources, start, to_read, joined)
     }
 }
 
@@ -139,44 +137,22 @@ impl Known {
             first_day: self.first_day.map(|day| day.0),
             regroup: self.regroup,
             sources: settings.store.sources()?,
-            reads: Vec::new(),
+            reads: readable(&settings.sources),
         })
     }
 }
 
-/// Pushes first, then each source, as the store knows them.
-fn source_states(
-    store: &Store,
-    push: &str,
-    specs: &[SourceSpec],
-) -> Result<Vec<SourceState>, StoreError> {
-    let mut known: std::collections::HashMap<String, Vec<u8>> =
-        store.sources()?.into_iter().collect();
-    let names = std::iter::once(push.to_owned()).chain(specs.iter().map(SourceSpec::name));
-    let mut states = Vec::new();
-    for name in names {
-        let row = match known.remove(&name) {
-            Some(row) => serde_json::from_slice(&row)
-                .map_err(|error| StoreError::Damaged(format!("source {name}: {error}")))?,
-            None => SourceRow::default(),
-        };
-        states.push(SourceState::new(name, row));
-    }
-    Ok(states)
-}
-
-/// Sources that are not read to their end, with their numbers and checkpoints.
-type Unfinished = Vec<(SourceId, SourceSpec, Option<Vec<u8>>)>;
-
-fn unfinished(states: &[SourceState], specs: &[SourceSpec]) -> Unfinished {
-    let numbered = (1..).map(SourceId).zip(specs).zip(&states[1..]);
-    numbered
-        .filter(|(_, state)| !state.row.ended)
-        .map(|((id, spec), state)| {
-            let checkpoint = &state.row.checkpoint;
-            (id, spec.clone(), (!checkpoint.is_empty()).then(|| checkpoint.clone()))
-        })
-        .collect()
+/// Pushes first, then each source this process reads.
+fn source_states(told: &Told<'_>, readings: &[Reading]) -> Result<Vec<SourceState>, StoreError> {
+    let push = own_name(PUSH_SOURCE, told.process);
+    let mut known = told.standings[told.process].sources.iter();
+    let row = match known.find(|(name, _)| *name == push) {
+        Some((name, row)) => read_row(name, row)?,
+        None => SourceRow::default(),
+    };
+    let state = |reading: &Reading| SourceState::new(reading.name.clone(), reading.row.clone());
+    let pushes = SourceState::new(push, row);
+    Ok(std::iter::once(pushes).chain(readings.iter().map(state)).collect())
 }
 
 fn context(
@@ -205,7 +181,7 @@ fn context(
         process: shape.map_or(LEADER, |shape| shape.process),
         ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
         mail,
-        push_source: own_name(PUSH_SOURCE, shape).into(),
+        push_source: sources[0].name.clone().into(),
         plan: Arc::new(Plan::after(committed)),
         feed: Feed::after(committed),
         hot,
@@ -234,7 +210,7 @@ fn spawn_all(
     known: Known,
     sources: Vec<SourceState>,
     start: Start,
-    to_read: Unfinished,
+    to_read: Vec<(SourceId, Reading)>,
     joined: Option<Joined>,
 ) -> Result<Engine, EngineError> {
     let (commands, commands_in): (Sender<Command>, Receiver<Command>) = unbounded();
@@ -281,9 +257,9 @@ fn spawn_all(
     let links = joined.map(|joined| joined.connections.into_links(&watch)).transpose()?;
     let shared = Arc::clone(&context);
     threads.push(thread("dataflow", move || run_workers(&shared, &progress, &inbox, links))?);
-    for (id, spec, checkpoint) in to_read {
+    for (id, reading) in to_read {
         let (to, stop) = (inputs_out.clone(), Arc::clone(&sources_stop));
-        let reader = inputs::spawn(id, spec, checkpoint, to, stop);
+        let reader = inputs::spawn(id, reading, to, stop);
         threads.push(reader.map_err(|error| EngineError::Thread(error.to_string()))?);
     }
     Ok(Engine { context, commands, pushes, sources_stop, threads })

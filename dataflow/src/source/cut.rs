@@ -55,6 +55,12 @@ impl Cutter {
         (&mut self.buffer, room)
     }
 
+    /// Forgets what was read from `until` on.
+    pub fn forget_after(&mut self, until: u64) {
+        let kept = usize::try_from(until.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        self.buffer.truncate(kept);
+    }
+
     /// What is buffered.
     pub fn buffered(&self) -> &[u8] {
         &self.buffer

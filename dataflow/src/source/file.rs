@@ -89,6 +89,8 @@ pub(super) struct Stream {
     input: Input,
     format: Option<Arc<Format>>,
     resume_at: u64,
+    /// Nothing is read from here on.
+    until: u64,
     started: bool,
     cutter: Cutter,
     ended: bool,
@@ -110,6 +112,39 @@ pub(super) fn open(
     Ok(Box::new(stream))
 }
 
+/// Opens a range of a plain file that begins and ends with lines.
+pub(super) fn open_range(
+    path: &Path,
+    format: Option<Arc<Format>>,
+    from: u64,
+    until: u64,
+) -> Result<Stream, SourceError> {
+    let name = path.display().to_string();
+    let failed = |error| SourceError::Io { name: name.clone(), offset: from, error };
+    let file = File::open(path).map_err(failed)?;
+    let mut stream = Stream::new(name.clone().into(), Input::Plain(file), format, from);
+    stream.until = until;
+    stream.start()?;
+    Ok(stream)
+}
+
+/// Whether a file can be read in parts: it is plain, and its records are lines. Its length, if so.
+pub(super) fn divisible(
+    path: &Path,
+    format: Option<Arc<Format>>,
+) -> Result<Option<u64>, SourceError> {
+    let name = path.display().to_string();
+    let failed = |error| SourceError::Io { name: name.clone(), offset: 0, error };
+    let Input::Plain(file) = File::open(path).and_then(Input::file).map_err(failed)? else {
+        return Ok(None);
+    };
+    let len = file.metadata().map_err(failed)?.len();
+    let mut stream = Stream::new(name.clone().into(), Input::Plain(file), format, 0);
+    stream.start()?;
+    let by_lines = stream.format.as_ref().is_none_or(|format| !format.is_document());
+    Ok(by_lines.then_some(len))
+}
+
 impl Stream {
     pub(super) fn new(
         name: Arc<str>,
@@ -122,6 +157,7 @@ impl Stream {
             input,
             format,
             resume_at,
+            until: u64::MAX,
             started: false,
             cutter: Cutter::default(),
             ended: false,
@@ -148,11 +184,14 @@ impl Stream {
                 .map_err(|reason| SourceError::Format { name: self.name.to_string(), reason })?
                 .map(Arc::new);
         }
-        self.go_to(self.resume_at)
+        self.go_to(self.resume_at)?;
+        self.cutter.forget_after(self.until);
+        Ok(())
     }
 
     /// Enough to find the format from; of a live stream, the first line that is not blank.
     fn read_head(&mut self) {
+        let until = std::mem::replace(&mut self.until, u64::MAX);
         while !self.ended && self.failed.is_none() && self.cutter.buffered().len() < DETECT_BYTES {
             let head = self.cutter.buffered();
             let line_end = memchr::memrchr(b'\n', head).unwrap_or(0);
@@ -161,6 +200,7 @@ impl Stream {
             }
             self.read(DETECT_BYTES);
         }
+        self.until = until;
     }
 
     fn go_to(&mut self, offset: u64) -> Result<(), SourceError> {
@@ -190,8 +230,9 @@ impl Stream {
 
     /// Reads up to `most` bytes, and notes the end or a failure.
     fn read(&mut self, most: usize) {
+        let left = usize::try_from(self.until - self.cutter.read_to()).unwrap_or(usize::MAX);
         let (buffer, room) = self.cutter.room();
-        match self.input.read(buffer, room.min(most)) {
+        match self.input.read(buffer, room.min(most).min(left)) {
             Ok(read) => self.ended = read == 0,
             Err(error) => self.failed = Some(error),
         }

@@ -8,6 +8,8 @@ pub mod chunk;
 mod cut;
 mod file;
 mod follow;
+mod part;
+pub mod ranges;
 mod stdin;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 pub use chunk::{CHUNK_BYTES, Chunk, Content, LINE_BYTES_MAX, RAW_BYTES_MAX, SourceId};
 
 use crate::decode::Format;
+use ranges::Ranges;
 
 /// Something to read from.
 #[derive(Clone, Debug)]
@@ -28,6 +31,18 @@ pub enum SourceSpec {
         path: PathBuf,
         /// None: from the content.
         format: Option<Arc<Format>>,
+    },
+    /// Some ranges of a plain file of lines; others read the rest, or have read it. Its name is
+    /// the path as given.
+    Part {
+        /// Path as given.
+        path: PathBuf,
+        /// None: from the content.
+        format: Option<Arc<Format>>,
+        /// What is to be read.
+        ranges: Ranges,
+        /// What this process has read before.
+        read: Ranges,
     },
     /// Every file of a directory (not of those below it), by name. [`SourceSpec::expand`] makes
     /// files of it; it is not opened itself.
@@ -130,13 +145,25 @@ impl SourceSpec {
         Ok(files.into_iter().map(|path| Self::File { path, format: format.clone() }).collect())
     }
 
+    /// Whether several can read it, each a part: its length in bytes, if so.
+    ///
+    /// # Errors
+    /// [`SourceError`]: it cannot be read, or its format is unknown.
+    pub fn divisible(&self) -> Result<Option<u64>, SourceError> {
+        match self {
+            Self::File { path, format } => file::divisible(path, format.clone()),
+            _ => Ok(None),
+        }
+    }
+
     /// Its name, as implicit ids, dead letters and offsets have it.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::File { path, .. } | Self::Directory { path, .. } | Self::Follow { path, .. } => {
-                path.display().to_string()
-            }
+            Self::File { path, .. }
+            | Self::Part { path, .. }
+            | Self::Directory { path, .. }
+            | Self::Follow { path, .. } => path.display().to_string(),
             Self::Stdin { .. } => "stdin".into(),
         }
     }
@@ -149,6 +176,9 @@ impl SourceSpec {
 pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, SourceError> {
     match spec {
         SourceSpec::File { path, format } => file::open(path, format.clone(), resume_at),
+        SourceSpec::Part { path, format, ranges, read } => {
+            Ok(Box::new(part::Part::new(path.clone(), format.clone(), ranges, read.clone())))
+        }
         SourceSpec::Stdin { format } => stdin::open(format.clone(), resume_at),
         SourceSpec::Follow { path, format } => {
             Ok(Box::new(follow::Follow::at(path, format.clone(), resume_at)))
@@ -172,6 +202,10 @@ pub fn resume(spec: &SourceSpec, checkpoint: &[u8]) -> Result<Box<dyn Source>, S
     if let SourceSpec::Follow { path, format } = spec {
         let place = follow::Place::decode(checkpoint).map_err(|_| foreign())?;
         return Ok(Box::new(follow::Follow::behind(path, format.clone(), place)));
+    }
+    if let SourceSpec::Part { .. } = spec {
+        // Its ranges say where to go on.
+        return open(spec, 0);
     }
     let offset = <[u8; 8]>::try_from(checkpoint).map_err(|_| foreign())?;
     open(spec, u64::from_le_bytes(offset))
