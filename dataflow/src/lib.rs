@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod decode;
 pub mod engine;
+pub mod failpoint;
 pub mod query;
 pub mod replay;
 pub mod service;

@@ -24,6 +24,7 @@ use timely::dataflow::operators::generic::operator::source;
 
 use crate::engine::limits::REGROUP_SLICE;
 use crate::engine::plan::Plan;
+use crate::failpoint;
 use crate::query::RegroupStatus;
 use crate::store::{Store, StoreError};
 
@@ -178,6 +179,7 @@ impl Scan {
         if self.done {
             return Ok(Vec::new());
         }
+        failpoint::hit("regroup-slice");
         let (index, route) = (self.index, Arc::clone(&self.route));
         let owned = |partition: u16| route[usize::from(partition)] == index;
         let days = self.store.scan_log(owned, self.after, REGROUP_SLICE)?;

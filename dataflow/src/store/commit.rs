@@ -3,13 +3,14 @@
 //! The parts' batches are joined byte by byte: a batch is a header (sequence number, count of
 //! records) and its records, so joining is adding counts and appending records. The counters live
 //! in [`Committed`], whose state is that of the last write; a failed write leaves it as it was.
+//! [`Store::commit`] is for one process; several stage and promote instead (`staged.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use differential_dataflow::difference::{IsZero, Semigroup};
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
@@ -17,7 +18,9 @@ use spoor_operators::totals::Totals;
 use super::batch::minute_of;
 use super::limits::IDEMPOTENCY_KEPT;
 use super::meta::{self, DayCount, Standing};
+use super::write::{self, Durability};
 use super::{Family, Part, Store, StoreError, StoreNumbers, dead_letters, keys};
+use crate::failpoint;
 use crate::query::DeadLetter;
 
 /// Everything of an epoch.
@@ -96,6 +99,15 @@ impl Committed {
     }
 }
 
+/// A commit ready to be written.
+pub(super) struct Prepared {
+    pub(super) epoch: Epoch,
+    pub(super) batch: WriteBatch,
+    next: Committed,
+    /// Days it drops.
+    dropped: Vec<Day>,
+}
+
 /// A key and its value.
 pub(super) type Entry = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
 
@@ -127,41 +139,58 @@ impl Store {
     /// when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Order`] for an epoch not after the last one, failures of RocksDB.
-    pub fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
-        let mut committed = self.inner.committed.lock();
-        if let Some(last) = committed.epoch
+    /// [`StoreError::Order`] for an epoch not after the last one, [`StoreError::Staged`] while one
+    /// is staged, failures of RocksDB.
+    pub fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let writer = self.inner.writer.lock();
+        writer.check_free(commit.epoch)?;
+        let prepared = self.prepare(commit)?;
+        failpoint::hit("before-batch");
+        self.apply(prepared, Durability::when(self.inner.sync), self.inner.sync)?;
+        failpoint::hit("after-batch");
+        self.reclaim()
+    }
+
+    /// Everything of an epoch as one batch, and the counters after it.
+    pub(super) fn prepare(&self, mut commit: Commit) -> Result<Prepared, StoreError> {
+        let mut next = self.inner.committed.lock().clone();
+        if let Some(last) = next.epoch
             && commit.epoch <= last
         {
             return Err(StoreError::Order { committed: last.0, given: commit.epoch.0 });
         }
-        let mut next = committed.clone();
         commit.parts.iter().for_each(|part| next.add(part));
         next.standing.epoch = Some(commit.epoch);
         next.standing.watermark = next.watermark.max(commit.watermark);
         let mut rest = WriteBatch::default();
         self.lists(&commit, &mut rest, &mut next)?;
-        self.counters(&commit, &mut rest, &mut next);
+        let dropped = self.counters(&commit, &mut rest, &mut next);
         self.totals_rows(&commit, &mut rest, next.floor)?;
         rest.put_cf(self.inner.cf(Family::Meta), meta::COMMITTED_KEY, next.standing.encode());
         let mut batches: Vec<_> = commit.parts.iter_mut().map(Part::batch).collect();
         let largest = batches.iter().map(|batch| batch.size_in_bytes()).max().unwrap_or(0);
         self.inner.part_bytes.store(largest, Ordering::Relaxed);
         batches.push(&rest);
-        let mut options = WriteOptions::default();
-        options.set_sync(self.inner.sync);
-        // Each part is sorted.
-        options.set_memtable_insert_hint_per_batch(true);
-        self.inner.db.write_opt(join(&batches), &options)?;
-        if self.inner.sync {
-            self.inner.witness.note(commit.epoch)?;
+        Ok(Prepared { epoch: commit.epoch, batch: join(&batches), next, dropped })
+    }
+
+    /// Writes a prepared epoch and lets readers see it. `is_safe`: no loss of power takes it.
+    pub(super) fn apply(
+        &self,
+        prepared: Prepared,
+        durability: Durability,
+        is_safe: bool,
+    ) -> Result<(), StoreError> {
+        let Prepared { epoch, batch, next, dropped } = prepared;
+        let mut committed = self.inner.committed.lock();
+        write::write(&self.inner.db, batch, durability)?;
+        if is_safe {
+            self.inner.witness.note(epoch)?;
         }
         *committed = next;
         drop(committed);
-        if let Some(day) = commit.expire_before {
-            self.inner.views.lock().dropped(commit.epoch, day);
-        }
-        self.reclaim()
+        self.inner.views.lock().dropped(epoch, dropped);
+        Ok(())
     }
 
     /// Rules, sources, dead letters, answers and the engine's own.
@@ -205,8 +234,8 @@ impl Store {
         Ok(())
     }
 
-    /// Counters that changed, and what retention drops.
-    fn counters(&self, commit: &Commit, batch: &mut WriteBatch, next: &mut Committed) {
+    /// Counters that changed, and what retention drops. The days that are dropped.
+    fn counters(&self, commit: &Commit, batch: &mut WriteBatch, next: &mut Committed) -> Vec<Day> {
         let cf = self.inner.cf(Family::Meta);
         if let Some(before) = commit.expire_before {
             next.standing.floor = next.floor.max(Some(before));
@@ -216,13 +245,16 @@ impl Store {
             let count = next.days.get(day).copied().unwrap_or_default();
             batch.put_cf(cf, day_count_key(*day), count.encode());
         }
+        let mut dropped = Vec::new();
         while let Some(entry) = next.days.first_entry().filter(|entry| *entry.key() < floor) {
             batch.delete_cf(cf, day_count_key(*entry.key()));
+            dropped.push(*entry.key());
             entry.remove();
         }
         if commit.expire_before.is_some() {
             self.drop_ranges(floor, batch);
         }
+        dropped
     }
 
     /// The rows of totals that changed: what was committed and the difference. Where nothing is

@@ -140,6 +140,17 @@ pub enum StoreError {
         /// The one given.
         given: u64,
     },
+    /// A commit while an epoch waits to be promoted.
+    #[error("epoch {given} cannot be committed while epoch {staged} is staged")]
+    Staged {
+        /// The one that waits.
+        staged: u64,
+        /// The one given.
+        given: u64,
+    },
+    /// A promotion of what is not there.
+    #[error("epoch {0} is not staged")]
+    NotStaged(u64),
     /// RocksDB failed.
     #[error("the store failed: {0}")]
     Rocks(rocksdb::Error),

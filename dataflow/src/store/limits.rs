@@ -2,6 +2,12 @@
 //!
 //! Those that choose a way of looking are small in tests, so that every way is taken.
 
+/// Bytes of one piece of a staged batch.
+pub const STAGED_PIECE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 16 << 20 };
+/// Bytes that were staged, after which their memory is given back.
+pub const STAGED_FLUSH_BYTES: usize = if cfg!(test) { 64 << 10 } else { 32 << 20 };
+/// Dropped days whose files one commit deletes.
+pub const RECLAIM_DAYS: usize = 1;
 /// Refused records that are kept; older ones go.
 pub const DEAD_LETTERS_KEPT: u64 = 100_000;
 /// Answers to idempotent calls that are kept; older ones go.

@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, WriteBatch, WriteOptions};
+use rocksdb::{DB, WriteBatch};
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
 use spoor_operators::wire::{Malformed, Reader, put_i64, put_str, put_u64};
 
+use super::write::{self, Durability};
 use super::{FORMAT, Family, Store, StoreError};
 
 pub(super) const FORMAT_KEY: &[u8] = b"=format";
@@ -63,9 +64,7 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreE
     let mut value = Vec::new();
     put_u64(&mut value, incarnation);
     batch.put_cf(cf, INCARNATION_KEY, value);
-    let mut options = WriteOptions::default();
-    options.set_sync(true);
-    db.write_opt(batch, &options)?;
+    write::write(db, batch, Durability::Now)?;
     Ok(incarnation)
 }
 

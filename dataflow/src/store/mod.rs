@@ -28,10 +28,11 @@ mod postings;
 mod requests;
 mod retention;
 mod secret;
+mod staged;
 #[cfg(test)]
 mod tests;
-mod tmp_stage;
 mod view;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub use options::StoreOptions;
+pub use staged::Staged;
 pub use view::{StoreView, ViewContext};
 
 use commit::Committed;
@@ -70,6 +72,8 @@ pub(super) struct Inner {
     incarnation: u64,
     cache: Cache,
     buffers: WriteBufferManager,
+    /// Whoever writes holds it; taken before the others.
+    writer: Mutex<staged::Writer>,
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
     witness: care::Witness,
@@ -123,8 +127,8 @@ impl Store {
             WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, true);
         let db = care::open_database(directory, &options, &cache, &buffers)?;
         let incarnation = meta::begin(&db, directory, options.zone.name())?;
-        let committed = Committed::load(&db)?;
-        care::check_witness(directory, committed.epoch)?;
+        let (committed, writer) = (Committed::load(&db)?, staged::Writer::load(&db)?);
+        care::check_witness(directory, committed.epoch.max(writer.staged))?;
         let inner = Inner {
             db,
             directory: directory.into(),
@@ -134,13 +138,16 @@ impl Store {
             incarnation,
             cache,
             buffers,
+            writer: Mutex::new(writer),
             committed: Mutex::new(committed),
             views: Mutex::default(),
             witness: care::Witness::open(directory)?,
             part_bytes: AtomicUsize::new(0),
             _lock: lock,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let store = Self { inner: Arc::new(inner) };
+        store.reclaim_dropped()?;
+        Ok(store)
     }
 
     /// Counts the openings of this store.

@@ -103,6 +103,9 @@ const MEMTABLE_FILTER_RATIO: f64 = 0.05;
 /// Write-ahead log beyond which the oldest write buffer is flushed.
 const WAL_BYTES_MAX: u64 = 512 << 20;
 
+/// More than an epoch ever stages before its memory is given back.
+const STAGED_WRITE_BUFFER_BYTES: usize = 2 << 30;
+
 /// Level of zstd where most bytes lie: a bulk load is bound by the processor, and level 1 takes half
 /// the time of the default.
 const ZSTD_LEVEL: i32 = 1;
@@ -166,6 +169,7 @@ pub(super) fn families(
         let set = match family {
             Family::Requests | Family::Sessions => by_identity(cache, buffers, options),
             Family::Index => by_day(cache, buffers, options, 16 << 10),
+            Family::Staged => staged(cache, buffers),
             _ => small(cache, buffers),
         };
         ColumnFamilyDescriptor::new(family.name(), set)
@@ -191,6 +195,15 @@ fn small(cache: &Cache, buffers: &WriteBufferManager) -> Options {
     options.set_write_buffer_manager(buffers);
     options.set_write_buffer_size(8 << 20);
     options.set_compression_type(DBCompressionType::Lz4);
+    options
+}
+
+/// Large values that live for milliseconds: whoever writes them flushes when nothing is staged, and
+/// then nothing comes to a file. Never flushed for its size alone, which would be in between.
+fn staged(cache: &Cache, buffers: &WriteBufferManager) -> Options {
+    let mut options = small(cache, buffers);
+    options.set_write_buffer_size(STAGED_WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(4);
     options
 }
 

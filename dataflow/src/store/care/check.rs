@@ -10,6 +10,7 @@ use spoor_operators::time::{DayZone, Epoch};
 
 use super::super::commit::Committed;
 use super::super::options::Recovery;
+use super::super::staged::Writer;
 use super::super::{Family, StoreError, secret};
 use super::rows::Tally;
 use super::{Lock, Watch, info, open, witness};
@@ -68,7 +69,8 @@ pub fn check(directory: &Path, watch: Watch<'_>) -> Result<CheckReport, StoreErr
         }
     };
     let Some((committed, zone)) = standing(&db, directory, &mut report) else { return Ok(report) };
-    if let Err(error) = witness::check(directory, committed.epoch) {
+    let promised = Writer::load(&db).map(|writer| committed.epoch.max(writer.staged));
+    if let Err(error) = promised.and_then(|epoch| witness::check(directory, epoch)) {
         report.problem(error);
     }
     rows(&db, &zone, &committed, &mut report, watch);

@@ -5,6 +5,7 @@ use std::path::Path;
 use rocksdb::{Cache, WriteBufferManager};
 
 use super::super::options;
+use super::super::staged::Writer;
 use super::super::{Family, StoreError, StoreOptions};
 use super::check::{self, CheckReport};
 use super::{Watch, check_witness, copy, enter, open};
@@ -35,7 +36,9 @@ pub fn compact(directory: &Path, watch: Watch<'_>) -> Result<Compacted, StoreErr
     let db = open::to_write(directory, &settings, &cache, &buffers)?;
     let mut report = CheckReport::default();
     match check::standing(&db, directory, &mut report) {
-        Some((committed, _)) => check_witness(directory, committed.epoch)?,
+        Some((committed, _)) => {
+            check_witness(directory, committed.epoch.max(Writer::load(&db)?.staged))?;
+        }
         None => return Err(StoreError::Damaged(report.listed.join("; "))),
     }
     let families = Family::ALL.len() as u64;

@@ -30,6 +30,8 @@ pub use salvage::{Salvaged, salvage};
 pub(super) use fingerprint::current as fingerprint;
 pub(super) use lock::Lock;
 pub(super) use open::to_write as open_database;
+#[cfg(test)]
+pub(super) use witness::WITNESS_FILE;
 pub(super) use witness::{Witness, check as check_witness};
 
 use super::StoreError;

@@ -12,6 +12,7 @@ use rocksdb::{Cache, DB, WriteBufferManager};
 
 use super::super::commit::Committed;
 use super::super::options::{self, Recovery};
+use super::super::staged::Writer;
 use super::super::{Family, StoreError, StoreOptions};
 use super::witness;
 
@@ -71,13 +72,13 @@ pub(crate) fn to_read(directory: &Path, recovery: Recovery) -> Result<DB, StoreE
     DB::open_cf_descriptors_read_only(&options, path, families, false).map_err(failed)
 }
 
-/// The last epoch that can be read.
+/// The last epoch that can be read; a staged one can be promoted.
 fn committed(
     directory: &Path,
     recovery: Recovery,
 ) -> Result<Option<spoor_operators::time::Epoch>, StoreError> {
     let db = to_read(directory, recovery)?;
-    Ok(Committed::load(&db)?.epoch)
+    Ok(Committed::load(&db)?.epoch.max(Writer::load(&db)?.staged))
 }
 
 /// What is damaged, and what can still be read.

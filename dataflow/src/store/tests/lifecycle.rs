@@ -82,7 +82,7 @@ fn damaged_rows_are_an_error_and_no_panic() {
 }
 
 /// Keys of each column family by day, and of all of `meta`.
-fn keys_before(store: &Store, day: Day) -> usize {
+pub(super) fn keys_before(store: &Store, day: Day) -> usize {
     let before = Family::BY_DAY.into_iter().map(|family| {
         let all =
             store.inner.db.full_iterator_cf(store.inner.cf(family), rocksdb::IteratorMode::Start);

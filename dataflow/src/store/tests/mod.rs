@@ -1,13 +1,16 @@
 //! The store, fed by the real sessionizer and compared with what a list of sessions would answer.
 
 mod care;
+mod crash;
 mod damage;
 mod lifecycle;
 mod query;
+mod staged;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rocksdb::IteratorMode;
 use spoor_operators::assign::{Applications, CompiledRules, Scratch, SecretKey};
 use spoor_operators::facts::Assigned;
 use spoor_operators::identity::SessionId;
@@ -21,7 +24,7 @@ use spoor_operators::sessionize::backend::{
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, DayZone, Epoch, EventTime};
 
-use super::{Commit, Part, Store, StoreOptions, StoreView, ViewContext};
+use super::{Commit, Family, Part, Store, StoreOptions, StoreView, ViewContext, meta};
 use crate::query::Status;
 
 /// A day in the middle of everything.
@@ -138,6 +141,8 @@ pub(super) struct Fed {
     pub(super) store: Store,
     pub(super) compiled: Arc<CompiledRules>,
     sessionizer: Sessionizer<StoreBackend>,
+    /// Epochs are staged and promoted, as several processes do it.
+    pub(super) stages: bool,
     pub(super) epoch: u64,
     pub(super) sessions: BTreeMap<SessionId, Arc<Session>>,
     pub(super) requests: Vec<Assigned>,
@@ -168,6 +173,10 @@ impl Fed {
 
     pub(super) fn with(options: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        Self::in_directory(directory, options)
+    }
+
+    pub(super) fn in_directory(directory: tempfile::TempDir, options: StoreOptions) -> Self {
         let store = Store::open(directory.path(), options).unwrap();
         let compiled = compiled();
         Self {
@@ -175,6 +184,7 @@ impl Fed {
             directory,
             store,
             compiled,
+            stages: false,
             epoch: 0,
             sessions: BTreeMap::new(),
             requests: Vec::new(),
@@ -183,11 +193,11 @@ impl Fed {
 
     /// Closes the store and opens it again.
     pub(super) fn reopen(self) -> Self {
-        let Self { directory, store, compiled, sessionizer: old, epoch, sessions, requests } = self;
+        let Self { directory, store, sessionizer: old, .. } = self;
         drop((store, old));
         let store = Store::open(directory.path(), options()).unwrap();
-        let sessionizer = sessionizer(&store, &compiled);
-        Self { directory, store, compiled, sessionizer, epoch, sessions, requests }
+        let sessionizer = sessionizer(&store, &self.compiled);
+        Self { directory, store, sessionizer, ..self }
     }
 
     /// One epoch of new requests; `remove` picks known ones to take back.
@@ -198,10 +208,17 @@ impl Fed {
     /// One epoch with one request.
     pub(super) fn feed_assigned(&mut self, request: Assigned) {
         self.requests.push(request.clone());
-        self.process(vec![(request, 1)], Commit::default());
+        let commit = self.process(vec![(request, 1)], Commit::default());
+        self.write(commit);
     }
 
     pub(super) fn feed_with(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) {
+        let commit = self.commit_of(specs, remove, commit);
+        self.write(commit);
+    }
+
+    /// One epoch that is not written yet; to be written before anything else is fed.
+    pub(super) fn commit_of(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) -> Commit {
         let mut events = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
             let request = spec.request(&format!("r{}-{number}", self.epoch + 1));
@@ -215,10 +232,19 @@ impl Fed {
                 events.push((self.requests.swap_remove(at), -1));
             }
         }
-        self.process(events, commit);
+        self.process(events, commit)
     }
 
-    fn process(&mut self, mut events: Vec<(Assigned, isize)>, commit: Commit) {
+    fn write(&self, commit: Commit) {
+        if self.stages {
+            let staged = self.store.stage(commit).unwrap();
+            self.store.promote(staged).unwrap();
+        } else {
+            self.store.commit(commit).unwrap();
+        }
+    }
+
+    fn process(&mut self, mut events: Vec<(Assigned, isize)>, commit: Commit) -> Commit {
         self.epoch += 1;
         let epoch = Epoch(self.epoch);
         if let Some(day) = commit.expire_before {
@@ -236,7 +262,7 @@ impl Fed {
             }
         }
         let parts = self.sessionizer.backend().part.take().into_iter().collect();
-        self.store.commit(Commit { epoch, parts, ..commit }).unwrap();
+        Commit { epoch, parts, ..commit }
     }
 
     pub(super) fn view(&self) -> StoreView {
@@ -259,6 +285,24 @@ impl Fed {
         requests.sort_by(|a, b| (a.ts, &a.id).cmp(&(b.ts, &b.id)));
         requests
     }
+}
+
+/// A column family, a key, its value.
+pub(super) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
+
+/// All keys and values of a store, without what is staged and how often it was opened.
+pub(super) fn contents(store: &Store) -> Contents {
+    let mut all = Vec::new();
+    for family in Family::ALL.into_iter().filter(|family| *family != Family::Staged) {
+        let entries = store.inner.db.full_iterator_cf(store.inner.cf(family), IteratorMode::Start);
+        for entry in entries {
+            let (key, value) = entry.unwrap();
+            if &*key != meta::INCARNATION_KEY {
+                all.push((family.name(), key, value));
+            }
+        }
+    }
+    all
 }
 
 fn sessionizer(store: &Store, compiled: &Arc<CompiledRules>) -> Sessionizer<StoreBackend> {

@@ -292,8 +292,10 @@ proptest! {
         ),
         watermark in prop::option::of(instant()),
         reopened: bool,
+        stages: bool,
     ) {
         let mut fed = Fed::new();
+        fed.stages = stages;
         for (specs, remove) in &epochs {
             fed.feed_with(specs, remove, Commit { watermark, ..Commit::default() });
         }
