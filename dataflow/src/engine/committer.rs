@@ -158,16 +158,17 @@ impl Committer {
             store.commit(commit)?;
             return Ok(true);
         };
-        store.commit(commit)?;
+        let staged = store.stage(commit)?;
         others.mail.staged(epoch);
         let has_failed = || self.context.plan.has_failed();
         if !others.mail.wait_staged(epoch, has_failed) {
             return Ok(false);
         }
-        if others.mail.me() == LEADER {
-            return Ok(true);
+        if others.mail.me() != LEADER && self.hear(&others.visible).is_none() {
+            return Ok(false);
         }
-        Ok(self.hear(&others.visible).is_some())
+        store.promote(staged)?;
+        Ok(true)
     }
 
     fn advance_sources(&mut self, closed: &Closed, findings: &Findings) {
