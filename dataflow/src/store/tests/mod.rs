@@ -5,7 +5,6 @@ mod crash;
 mod damage;
 mod lifecycle;
 mod query;
-mod retention;
 mod staged;
 
 use std::collections::BTreeMap;
@@ -181,7 +180,7 @@ impl Fed {
         let store = Store::open(directory.path(), options).unwrap();
         let compiled = compiled();
         Self {
-            sessionizer: sessionizer(&store, &compiled, HOT_BYTES),
+            sessionizer: sessionizer(&store, &compiled),
             directory,
             store,
             compiled,
@@ -192,21 +191,12 @@ impl Fed {
         }
     }
 
-    /// Gives the hot state more room than anything needs.
-    pub(super) fn keep_hot(&mut self) {
-        self.sessionizer = sessionizer(&self.store, &self.compiled, usize::MAX);
-    }
-
-    pub(super) fn hot_bytes(&self) -> usize {
-        self.sessionizer.hot_bytes()
-    }
-
     /// Closes the store and opens it again.
     pub(super) fn reopen(self) -> Self {
         let Self { directory, store, sessionizer: old, .. } = self;
         drop((store, old));
         let store = Store::open(directory.path(), options()).unwrap();
-        let sessionizer = sessionizer(&store, &self.compiled, HOT_BYTES);
+        let sessionizer = sessionizer(&store, &self.compiled);
         Self { directory, store, sessionizer, ..self }
     }
 
@@ -315,14 +305,10 @@ pub(super) fn contents(store: &Store) -> Contents {
     all
 }
 
-fn sessionizer(
-    store: &Store,
-    compiled: &Arc<CompiledRules>,
-    hot_bytes_max: usize,
-) -> Sessionizer<StoreBackend> {
+fn sessionizer(store: &Store, compiled: &Arc<CompiledRules>) -> Sessionizer<StoreBackend> {
     let backend =
         StoreBackend { store: store.clone(), compiled: compiled.clone(), part: None, expire: None };
-    Sessionizer::new(backend, hot_bytes_max)
+    Sessionizer::new(backend, HOT_BYTES)
 }
 
 /// When sessions close in the zone of the tests.

@@ -1,0 +1,353 @@
+//! The kill loop: real processes under traffic, killed at random times and at named points of a
+//! commit, started again with other numbers of workers; in the end exactly what a batch run gives.
+//!
+//! What the story has to prove: a push that was answered is there, once; a followed file without
+//! ids is counted once, line by line; a change of rules that was accepted is in force; and when one
+//! process dies, the others stop by themselves and say whose fault it was.
+//!
+//! `SPOOR_KILLS` sets the number of kills (default 30 in all), `SPOOR_KILL_SEED` what happens when.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod oracle;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::cluster::{Process, Site, append, stop};
+use common::{same, spoor};
+use oracle::Oracle;
+
+use serde_json::{Value, json};
+use spoor_dataflow::query::Status;
+use spoor_dataflow::replay;
+use spoor_dataflow::store::{Store, StoreOptions, ViewContext};
+use spoor_dataflow::verify::verify;
+use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::rules::{Gap, RuleSet};
+
+const KEY: &str = "0123456789abcdef";
+/// Lines a push.
+const PUSH_LINES: usize = 25;
+/// Where a process alone can be made to die, each visited in turn; empty: at some time.
+const ALONE: [&str; 4] = ["before-batch", "after-batch", "regroup-slice", ""];
+/// Where one of several can.
+const TOGETHER: [&str; 7] = [
+    "before-stage",
+    "after-stage",
+    "before-promote",
+    "recovery",
+    "after-promote",
+    "regroup-slice",
+    "",
+];
+
+/// A small generator of what happens when.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        // Xorshift, by Marsaglia.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// What everybody who sends something shares.
+struct Traffic {
+    /// Pushes that were not answered yet.
+    left: Mutex<VecDeque<String>>,
+    /// Everything that was ever sent in a push.
+    pushed: Vec<String>,
+    /// Lines for the followed file.
+    lines: Mutex<VecDeque<String>>,
+    stopped: AtomicBool,
+}
+
+struct Story {
+    site: Site,
+    followed: std::path::PathBuf,
+    traffic: Arc<Traffic>,
+    /// The last gap that was accepted, and the last that was asked for, in minutes.
+    accepted: u64,
+    asked: u64,
+    chance: Chance,
+}
+
+fn environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn generated(requests: usize, seed: u64) -> Vec<String> {
+    let (requests, seed) = (requests.to_string(), seed.to_string());
+    let output = spoor(&["generate", "--requests", &requests, "--seed", &seed], b"");
+    String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
+}
+
+/// A generated line without its id.
+fn without_id(line: &str) -> String {
+    let mut record: Value = serde_json::from_str(line).unwrap();
+    record.as_object_mut().unwrap().remove("id");
+    record.to_string()
+}
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let place = tempfile::tempdir().unwrap().keep();
+        let followed = place.join("followed.ndjson");
+        append(&followed, "");
+        let site = Site::new(&format!("[secrets]\nkey = \"{KEY}\"\n"));
+        // Only what has an id can be sent again.
+        let mut lines = generated(5000, seed);
+        lines.retain(|line| line.starts_with("{\"id\""));
+        let pushed: Vec<String> =
+            lines.chunks(PUSH_LINES).map(|lines| lines.join("\n") + "\n").collect();
+        let traffic = Traffic {
+            left: Mutex::new(pushed.iter().cloned().collect()),
+            pushed,
+            lines: Mutex::new(generated(1500, seed + 1).iter().map(|l| without_id(l)).collect()),
+            stopped: AtomicBool::new(false),
+        };
+        let chance = Chance(seed * 2 + 1);
+        Self { site, followed, traffic: Arc::new(traffic), accepted: 30, asked: 30, chance }
+    }
+
+    fn start(
+        &self,
+        processes: usize,
+        workers: usize,
+        point: Option<(usize, &str)>,
+    ) -> Vec<Process> {
+        self.site.start(processes, workers, |process, command| {
+            if process == 0 {
+                command.arg("--follow").arg(&self.followed).args(["--format", "ndjson"]);
+            }
+            match point {
+                Some((at, name)) if at == process && !name.is_empty() => {
+                    command.env("SPOOR_FAILPOINT", name);
+                }
+                _ => {}
+            }
+        })
+    }
+
+    /// One life of the cluster, that ends with the death of a process.
+    fn life(&mut self, processes: usize, number: usize) {
+        let workers = 1 + self.chance.below(3) as usize;
+        let victim = self.chance.below(processes as u64) as usize;
+        let points = if processes == 1 { &ALONE[..] } else { &TOGETHER };
+        let name = points[number % points.len()];
+        // What is found staged is found once.
+        let nth = if name == "recovery" { 1 } else { 1 + self.chance.below(6) };
+        let point = if name.is_empty() { String::new() } else { format!("{name}:{nth}") };
+        let mut running = self.start(processes, workers, Some((victim, &point)));
+        let ready = running.iter_mut().all(Process::wait_ready);
+        if ready {
+            let until = Instant::now() + Duration::from_millis(50 + self.chance.below(500));
+            let changes = number.is_multiple_of(3).then(|| self.asked + 1);
+            let accepted = under_traffic(&self.traffic, &self.followed, &running, changes, || {
+                Instant::now() < until
+            });
+            if let Some(gap) = changes {
+                self.asked = gap;
+                if accepted {
+                    self.accepted = gap;
+                }
+            }
+        }
+        let died = running[victim].ended().is_some();
+        running[victim].kill();
+        for (process, other) in running.iter_mut().enumerate().filter(|(at, _)| *at != victim) {
+            let status = other.wait_end();
+            let said = other.said();
+            assert!(!status.success(), "process {process} went on without {victim}");
+            let names = format!("process {victim}");
+            assert!(said.contains(&names), "process {process} does not say who died:\n{said}");
+        }
+        eprintln!("kill {number}: process {victim} of {processes}x{workers}, `{point}` {died}");
+    }
+
+    /// Everything that is left is sent, and all is well in the end.
+    fn end(&mut self, processes: usize) {
+        let mut running = self.start(processes, 2, None);
+        assert!(running.iter_mut().all(Process::wait_ready), "{}", running[0].said());
+        let traffic = Arc::clone(&self.traffic);
+        under_traffic(&traffic, &self.followed, &running, None, || {
+            !traffic.left.lock().unwrap().is_empty() || !traffic.lines.lock().unwrap().is_empty()
+        });
+        // Everything again: a repeat changes nothing.
+        for push in self.traffic.pushed.iter().step_by(7) {
+            let answer = running[processes - 1].push(push).unwrap();
+            assert_eq!(answer["counts"]["accepted"], 0, "{answer}");
+        }
+        let begin = Instant::now();
+        loop {
+            let question = "{ status { regroup { version } sources { source offset } } }";
+            let status = &running[0].graphql(question, &Value::Null).unwrap()["status"];
+            let sources = status["sources"].as_array().unwrap();
+            let name = self.followed.to_str().unwrap();
+            let read = sources.iter().find(|source| source["source"] == name);
+            let length = std::fs::metadata(&self.followed).unwrap().len();
+            let offset = read.map(|source| as_number(&source["offset"]));
+            if status["regroup"].is_null() && offset == Some(length) {
+                break;
+            }
+            assert!(begin.elapsed() < common::cluster::PATIENCE, "it does not settle: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stop(running);
+        self.check(processes);
+    }
+
+    /// The stores together hold exactly what the oracle computes.
+    fn check(&self, processes: usize) {
+        let mut found = Vec::new();
+        let mut gap = None;
+        for process in 0..processes {
+            let store = Store::open(&self.site.store(process), StoreOptions::default()).unwrap();
+            let rules = store.rules().unwrap().unwrap().0;
+            gap = Some(gap_minutes(&rules));
+            found.extend(sessions(&store, rules));
+        }
+        let gap = gap.unwrap();
+        assert!(gap >= self.accepted && gap <= self.asked, "{} {gap}", self.accepted);
+        let config = format!(
+            "[rules.settings]\ngap = {{ ms = {} }}\n[secrets]\nkey = \"{KEY}\"\n",
+            gap * 60_000
+        );
+        let mut oracle = Oracle::new(&config);
+        oracle.read("push", "ndjson", self.traffic.pushed.concat().as_bytes());
+        let followed = std::fs::read(&self.followed).unwrap();
+        oracle.read(self.followed.to_str().unwrap(), "ndjson", &followed);
+        let expected = oracle.outcome().lines(true);
+        found.sort_by_key(|line: &Value| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            (text("namespace"), text("value"), line["start"].as_i64().unwrap(), text("id"))
+        });
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(same(found, expected), "\n{found}\nexpected:\n{expected}");
+        }
+        assert_eq!(found.len(), expected.len(), "sessions");
+    }
+}
+
+fn as_number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap()
+}
+
+fn gap_minutes(rules: &RuleSet) -> u64 {
+    match rules.settings.gap {
+        Gap::Ms(ms) => u64::from(ms) / 60_000,
+        Gap::None => unreachable!("nobody has asked for that"),
+    }
+}
+
+/// Sends pushes to everybody and lines to the followed file while `goes_on`, and asks for another
+/// gap in the middle. Whether that was accepted.
+fn under_traffic(
+    traffic: &Traffic,
+    followed: &std::path::Path,
+    running: &[Process],
+    gap: Option<u64>,
+    goes_on: impl Fn() -> bool,
+) -> bool {
+    traffic.stopped.store(false, Ordering::Release);
+    std::thread::scope(|threads| {
+        for process in running {
+            threads.spawn(move || {
+                while !traffic.stopped.load(Ordering::Acquire) {
+                    let push = traffic.left.lock().unwrap().pop_front();
+                    // When all is sent, what was sent is sent again: it changes nothing.
+                    let again = || traffic.pushed[traffic.pushed.len() / 3].clone();
+                    let push = push.unwrap_or_else(again);
+                    // Without an answer it may be there or not: it is sent again, somewhere.
+                    if process.push(&push).is_err() {
+                        traffic.left.lock().unwrap().push_back(push);
+                        break;
+                    }
+                }
+            });
+        }
+        let change = gap.map(|gap| threads.spawn(move || change_gap(&running[0], gap)));
+        while goes_on() {
+            let lines: Vec<_> = {
+                let mut left = traffic.lines.lock().unwrap();
+                let some = left.len().min(20);
+                left.drain(..some).collect()
+            };
+            if !lines.is_empty() {
+                append(followed, &(lines.join("\n") + "\n"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        traffic.stopped.store(true, Ordering::Release);
+        change.is_some_and(|change| change.join().unwrap())
+    })
+}
+
+fn change_gap(process: &Process, minutes: u64) -> bool {
+    let change = "mutation ($settings: SettingsInput!) {
+        updateSettings(input: { settings: $settings }) { version errors { message } }
+    }";
+    let settings = json!({ "settings": {
+        "gap": { "ms": minutes * 60_000 },
+        "dayZone": "UTC",
+        "latenessMs": 60_000,
+        "retentionDays": null,
+        "idleTimeoutMs": 60_000,
+        "futureMs": null,
+    }});
+    match process.graphql(change, &settings) {
+        Ok(answer) => {
+            let errors = &answer["updateSettings"]["errors"];
+            assert_eq!(errors, &json!([]), "the change is refused");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// The sessions of a store as a replay writes them, after the store was verified.
+fn sessions(store: &Store, rules: RuleSet) -> Vec<Value> {
+    let key = SecretKey(*blake3::hash(KEY.as_bytes()).as_bytes());
+    let compiled =
+        CompiledRules::new(&rules, &key, &Applications::default(), &Descriptions::default());
+    let compiled = Arc::new(compiled.unwrap());
+    let report = verify(store, &compiled, 5, &mut |_| {}).unwrap();
+    assert_eq!(report.differences, 0, "{:?}", report.listed);
+    let status = Arc::new(Status::default);
+    let view = store.view(ViewContext { rules: Arc::new(rules), compiled, status }).unwrap();
+    let mut lines = Vec::new();
+    view.for_each_session(&mut |session| {
+        let mut line = replay::object(session);
+        line["request_ids"] = json!(view.request_ids(session).unwrap());
+        lines.push(line);
+        true
+    })
+    .unwrap();
+    lines
+}
+
+fn killed(processes: usize, kills: u64, seed: u64) {
+    let mut story = Story::new(seed);
+    for number in 0..kills as usize {
+        story.life(processes, number);
+    }
+    story.end(processes);
+}
+
+#[test]
+fn one_process_killed_again_and_again_ends_with_the_sessions_of_a_batch_run() {
+    killed(1, environment("SPOOR_KILLS", 30).div_ceil(3), environment("SPOOR_KILL_SEED", 11));
+}
+
+#[test]
+fn two_processes_killed_again_and_again_end_with_the_sessions_of_a_batch_run() {
+    killed(2, environment("SPOOR_KILLS", 30) * 2 / 3, environment("SPOOR_KILL_SEED", 12));
+}
