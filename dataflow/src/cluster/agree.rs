@@ -1,8 +1,10 @@
 //! What the processes agree on: whether they fit together, and the epoch all go on from.
 //!
 //! An epoch is promoted only after every process has staged it, so what one process has committed
-//! every other has committed or staged: all can go on from the greatest committed epoch. An epoch
-//! that is staged and that nobody committed was told to nobody, and is discarded.
+//! every other has committed or staged: all can go on from the greatest committed epoch. What all
+//! have staged is decided too: it may have been promoted and told, and a loss of power have taken
+//! every promotion, which does not wait for the disk. An epoch that somebody has not even staged
+//! was told to nobody, and is discarded.
 //!
 //! Pure, and the same on every process: each decides alone, with what all have said.
 
@@ -14,9 +16,9 @@ use super::{ClusterError, Membership};
 pub enum Recovery {
     /// It stands where all stand.
     Nothing,
-    /// Its staged epoch was committed by another: promote it.
+    /// Its staged epoch was committed or staged by every other: promote it.
     Promote(u64),
-    /// Its staged epoch was committed by nobody: discard it.
+    /// Its staged epoch was not staged by all: discard it.
     Discard(u64),
 }
 
@@ -26,7 +28,9 @@ pub enum Recovery {
 /// [`ClusterError::Disagree`], in words of what to do.
 pub fn agree(hellos: &[Hello]) -> Result<Option<u64>, ClusterError> {
     fit(hellos).map_err(ClusterError::Disagree)?;
-    let target = hellos.iter().filter_map(|hello| hello.committed).max();
+    let committed = hellos.iter().filter_map(|hello| hello.committed).max();
+    let staged_by_all = hellos.iter().map(|hello| hello.committed.max(hello.staged)).min();
+    let target = committed.max(staged_by_all.flatten());
     for hello in hellos {
         let stands = hello.committed == target || (target.is_some() && hello.staged == target);
         if !stands {
@@ -165,8 +169,10 @@ mod tests {
         check((Some(5), None), (Some(4), Some(5)), Some(5), [Nothing, Promote(5)]);
         // A promotion that reached the disk without the removal of what was staged is repeated.
         check((Some(5), Some(5)), (Some(5), None), Some(5), [Promote(5), Nothing]);
-        // Nobody promoted: nobody was told.
-        check((Some(4), Some(5)), (Some(4), Some(5)), Some(4), [Discard(5), Discard(5)]);
+        // Both staged: it may have been promoted and told before the power went.
+        check((Some(4), Some(5)), (Some(4), Some(5)), Some(5), [Promote(5), Promote(5)]);
+        check((None, Some(1)), (None, Some(1)), Some(1), [Promote(1), Promote(1)]);
+        // One has not staged: nobody was told.
         check((Some(4), Some(5)), (Some(4), None), Some(4), [Discard(5), Nothing]);
         check((None, Some(1)), (None, None), None, [Discard(1), Nothing]);
         check((Some(1), None), (None, Some(1)), Some(1), [Nothing, Promote(1)]);

@@ -164,11 +164,11 @@ impl Committer {
         if !others.mail.wait_staged(epoch, has_failed) {
             return Ok(false);
         }
-        store.promote(staged)?;
-        if others.mail.me() == LEADER {
-            return Ok(true);
+        if others.mail.me() != LEADER && self.hear(&others.visible).is_none() {
+            return Ok(false);
         }
-        Ok(self.hear(&others.visible).is_some())
+        store.promote(staged)?;
+        Ok(true)
     }
 
     fn advance_sources(&mut self, closed: &Closed, findings: &Findings) {

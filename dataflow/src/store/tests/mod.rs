@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod lifecycle;
 mod query;
+mod retention;
 mod staged;
 
 use std::collections::BTreeMap;
@@ -180,7 +181,7 @@ impl Fed {
         let store = Store::open(directory.path(), options).unwrap();
         let compiled = compiled();
         Self {
-            sessionizer: sessionizer(&store, &compiled),
+            sessionizer: sessionizer(&store, &compiled, HOT_BYTES),
             directory,
             store,
             compiled,
@@ -191,12 +192,21 @@ impl Fed {
         }
     }
 
+    /// Gives the hot state more room than anything needs.
+    pub(super) fn keep_hot(&mut self) {
+        self.sessionizer = sessionizer(&self.store, &self.compiled, usize::MAX);
+    }
+
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.sessionizer.hot_bytes()
+    }
+
     /// Closes the store and opens it again.
     pub(super) fn reopen(self) -> Self {
         let Self { directory, store, sessionizer: old, .. } = self;
         drop((store, old));
         let store = Store::open(directory.path(), options()).unwrap();
-        let sessionizer = sessionizer(&store, &self.compiled);
+        let sessionizer = sessionizer(&store, &self.compiled, HOT_BYTES);
         Self { directory, store, sessionizer, ..self }
     }
 
@@ -305,10 +315,14 @@ pub(super) fn contents(store: &Store) -> Contents {
     all
 }
 
-fn sessionizer(store: &Store, compiled: &Arc<CompiledRules>) -> Sessionizer<StoreBackend> {
+fn sessionizer(
+    store: &Store,
+    compiled: &Arc<CompiledRules>,
+    hot_bytes_max: usize,
+) -> Sessionizer<StoreBackend> {
     let backend =
         StoreBackend { store: store.clone(), compiled: compiled.clone(), part: None, expire: None };
-    Sessionizer::new(backend, HOT_BYTES)
+    Sessionizer::new(backend, hot_bytes_max)
 }
 
 /// When sessions close in the zone of the tests.
