@@ -35,6 +35,7 @@ deny: deps
 unit: deps
 	@.ci/deps node
 	cargo test --release --locked --workspace
+	cargo test --release --locked -p spoor-operators --features abomonation --lib --test sessionize_model
 
 audit: deps ## known vulnerabilities of dependencies (needs the network)
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery};
 use spoor_dataflow::service::View;
-use spoor_dataflow::store::{Store, StoreOptions};
+use spoor_dataflow::store::{SpillOptions, Store, StoreOptions};
 use spoor_dataflow::{replay, verify};
 use spoor_operators::assign::{CompiledRules, SecretKey};
 use spoor_operators::inventory::Descriptions;
@@ -136,13 +136,20 @@ fn open(dir: &TempDir) -> Store {
     Store::open(dir.path(), StoreOptions::default()).unwrap()
 }
 
+/// On an even number of workers what nothing stays of in memory waits in a small spill.
+fn open_for(dir: &TempDir, workers: usize) -> Store {
+    let bytes_max = if workers.is_multiple_of(2) { 16 << 10 } else { 0 };
+    let spill = SpillOptions { bytes_max, ..SpillOptions::default() };
+    Store::open(dir.path(), StoreOptions { spill, ..StoreOptions::default() }).unwrap()
+}
+
 fn key() -> SecretKey {
     SecretKey(*blake3::hash(b"0123456789abcdef").as_bytes())
 }
 
 fn start(dir: &TempDir, workers: usize) -> Engine {
     Engine::start(Settings {
-        store: open(dir),
+        store: open_for(dir, workers),
         rules: rules(0),
         key: key(),
         applications: Default::default(),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::engine::limits;
+use crate::store::SpillCodec;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -63,11 +64,17 @@ pub struct StoreConfig {
     /// Whether each commit waits for the disk. Without it a loss of power may take back the last
     /// epochs (never parts of one); a crash of the program may not either way.
     pub sync: bool,
+    /// Most bytes of hot state that is written to nameless files in `dir` when it has no room in
+    /// memory, instead of being read from the store again; 0: none.
+    pub spill_bytes: ByteSize,
+    /// How it is written there.
+    pub spill_codec: SpillCodec,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { dir: "state".into(), sync: true }
+        let (spill_bytes, spill_codec) = (ByteSize(0), SpillCodec::Rows);
+        Self { dir: "state".into(), sync: true, spill_bytes, spill_codec }
     }
 }
 
@@ -434,6 +441,9 @@ impl Config {
             "engine.epoch_min_ms",
             || "at least 1 and not above epoch_max_ms".into(),
         )?;
+        require(self.store.spill_codec.codec().is_some(), "store.spill_codec", || {
+            "this build is without the feature `abomonation`".into()
+        })?;
         require(engine.epoch_bytes.0 > 0, "engine.epoch_bytes", || "at least 1".into())?;
         self.check_sources()?;
         unique("applications", self.applications.rules.iter().map(|app| app.name.as_str()))?;

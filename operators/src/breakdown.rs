@@ -257,6 +257,40 @@ impl Breakdown {
     }
 }
 
+#[cfg(feature = "abomonation")]
+impl Breakdown {
+    /// The entries, hash, count and tag of each, and their texts: all there is to it.
+    pub(crate) fn parts(&self) -> (impl Iterator<Item = [u64; 3]>, &str) {
+        (self.entries.iter().map(|entry| [entry.hash, entry.count, entry.tag]), &self.texts)
+    }
+
+    /// The inverse of [`Breakdown::parts`]; that hashes are those of the texts is believed.
+    ///
+    /// # Errors
+    /// [`Malformed`] for entries of no field, or whose texts are none.
+    pub(crate) fn from_parts(
+        parts: impl ExactSizeIterator<Item = [u64; 3]>,
+        texts: &str,
+    ) -> Result<Self, Malformed> {
+        let mut entries = Vec::with_capacity(parts.len());
+        let mut start = 0;
+        for [hash, count, tag] in parts {
+            let entry = Entry { hash, count, tag };
+            let text = texts.get(start..entry.end());
+            if Field::from_u8(entry.field_number()).is_none() || text.is_none() {
+                return Err(Malformed("entry of a breakdown"));
+            }
+            start = entry.end();
+            entries.push(entry);
+        }
+        let mut read = Self { entries, texts: Arc::new(texts.to_owned()), table: Vec::new() };
+        if read.entries.len() > SCAN_MAX {
+            read.rebuild_table();
+        }
+        Ok(read)
+    }
+}
+
 /// Appends to a text that copies may share.
 fn append(texts: &mut Arc<String>, more: &str) {
     if let Some(own) = Arc::get_mut(texts) {

@@ -171,6 +171,28 @@ impl Histogram {
     }
 }
 
+#[cfg(feature = "abomonation")]
+impl Histogram {
+    /// All there is to it.
+    pub(crate) fn cells(&self) -> &[u64] {
+        &self.cells
+    }
+
+    /// The inverse of [`Histogram::cells`].
+    ///
+    /// # Errors
+    /// [`Malformed`] unless buckets ascend and none is empty or unknown.
+    pub(crate) fn from_cells(cells: Vec<u64>) -> Result<Self, Malformed> {
+        let bucket = |cell: &u64| *cell >> COUNT_BITS;
+        let known = |cell: &u64| bucket(cell) < BUCKETS && *cell & COUNT_MASK > 0;
+        if cells.iter().all(known) && cells.is_sorted_by(|a, b| bucket(a) < bucket(b)) {
+            Ok(Self { cells })
+        } else {
+            Err(Malformed("cell of a histogram"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

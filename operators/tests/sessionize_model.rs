@@ -1,6 +1,6 @@
 //! Sessions against a batch model that knows nothing of increments: random requests, moves,
 //! retractions, changed gaps and duplicates, in random epochs, on one to four workers, with state
-//! in memory or forgotten at once.
+//! in memory, forgotten at once, or spilled by every codec there is.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,8 +13,10 @@ use differential_dataflow::AsCollection;
 use proptest::prelude::*;
 use spoor_operators::facts::{Field, NO_GAP};
 use spoor_operators::session::Session;
+use spoor_operators::sessionize::codec::HotCodec;
 use spoor_operators::sessionize::memory::MemoryBackend;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
+use spoor_operators::sessionize::spill::{MemorySpill, Spilling};
 use spoor_operators::sessionize::{Differences, MinuteApp, Sessionizer};
 use spoor_operators::time::{Day, Epoch};
 use spoor_operators::totals::Totals;
@@ -262,16 +264,63 @@ fn compare(all: &Accumulated, model: &Model) -> Result<(), TestCaseError> {
 
 type Output = (Vec<(Arc<Session>, u64, isize)>, Vec<(MinuteApp, u64, Totals)>);
 
+/// Where the state of an identity-day is between epochs.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Memory,
+    Backend,
+    /// A spill of so many bytes.
+    Spill(Codec, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Codec {
+    Rows,
+    #[cfg(feature = "abomonation")]
+    Mirrors,
+}
+
+impl Place {
+    /// In a dataflow, or by itself.
+    fn hot_bytes_max(self) -> usize {
+        if matches!(self, Self::Memory) { usize::MAX } else { 0 }
+    }
+
+    fn spilling(self) -> Option<Spilling> {
+        let Self::Spill(codec, bytes_max) = self else { return None };
+        let codec: Box<dyn HotCodec> = match codec {
+            Codec::Rows => Box::new(spoor_operators::sessionize::codec::rows::Rows::default()),
+            #[cfg(feature = "abomonation")]
+            Codec::Mirrors => {
+                Box::new(spoor_operators::sessionize::codec::abomonation::Mirrors::default())
+            }
+        };
+        Some(Spilling::new(Box::new(MemorySpill::new(bytes_max)), codec))
+    }
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let codecs = prop_oneof![
+        Just(Codec::Rows),
+        #[cfg(feature = "abomonation")]
+        Just(Codec::Mirrors),
+    ];
+    // One that is always full, and one that keeps everything.
+    let spill = (codecs, prop_oneof![Just(500), Just(usize::MAX)]);
+    let spill = spill.prop_map(|(codec, bytes_max)| Place::Spill(codec, bytes_max));
+    prop_oneof![Just(Place::Memory), Just(Place::Backend), spill.clone(), spill]
+}
+
 /// How a dataflow is run.
 struct Setting {
     communication: CommunicationConfig,
-    hot_bytes_max: usize,
+    place: Place,
     route: Option<Arc<[u32]>>,
 }
 
 /// Runs epochs of events, each event given to some worker, and answers all that came out.
 fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
-    let Setting { communication, hot_bytes_max, route } = setting;
+    let Setting { communication, place, route } = setting;
     let epochs = Arc::new(epochs);
     let out = Arc::new(Mutex::new(Output::default()));
     let collected = Arc::clone(&out);
@@ -281,7 +330,12 @@ fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
         let (index, peers, out) = (worker.index(), worker.peers(), Arc::clone(&collected));
         let mut input = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<_>>();
-            let options = SessionizeOptions { hot_bytes_max, route, ..Default::default() };
+            let options = SessionizeOptions {
+                hot_bytes_max: place.hot_bytes_max(),
+                spilling: place.spilling(),
+                route,
+                ..Default::default()
+            };
             let requests = stream.as_collection();
             let sessionized = requests.sessionize(MemoryBackend::default(), options);
             let (sessions, totals) = (Arc::clone(&out), out);
@@ -309,9 +363,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_state_machine_equals_the_batch(acts in acts(), forgets in any::<bool>()) {
-        let hot_bytes_max = if forgets { 0 } else { usize::MAX };
-        let mut sessionizer = Sessionizer::new(MemoryBackend::default(), hot_bytes_max);
+    fn the_state_machine_equals_the_batch(acts in acts(), place in place()) {
+        let sessionizer = Sessionizer::new(MemoryBackend::default(), place.hot_bytes_max());
+        let mut sessionizer = sessionizer.with_spill(place.spilling());
         let (mut model, mut all) = (Model::default(), Accumulated::default());
         for (epoch, acts) in acts.iter().enumerate() {
             let events = model.events(acts);
@@ -333,7 +387,7 @@ proptest! {
     fn any_number_of_workers_equals_the_batch(
         acts in acts(),
         workers in 1..=4_usize,
-        forgets in any::<bool>(),
+        place in place(),
         as_bytes in any::<bool>(),
         owners in prop::option::of(prop::collection::vec(any::<u32>(), 1024)),
     ) {
@@ -343,7 +397,6 @@ proptest! {
             model.apply(epochs.last().unwrap());
             models.push(model.clone());
         }
-        let hot_bytes_max = if forgets { 0 } else { usize::MAX };
         let communication = match workers {
             1 => CommunicationConfig::Thread,
             // As between processes, everything sent is written and read.
@@ -352,7 +405,7 @@ proptest! {
         };
         let owner = |owner: u32| owner % workers as u32;
         let route = owners.map(|owners| owners.into_iter().map(owner).collect());
-        let setting = Setting { communication, hot_bytes_max, route };
+        let setting = Setting { communication, place, route };
         let (mut sessions, mut totals) = run(epochs, setting);
         let mut all = Accumulated::default();
         for (epoch, model) in models.iter().enumerate() {

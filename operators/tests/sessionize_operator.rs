@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use differential_dataflow::AsCollection;
@@ -12,11 +13,14 @@ use spoor_operators::facts::Assigned;
 use spoor_operators::sessionize::backend::{
     DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
 };
+use spoor_operators::sessionize::codec::rows::Rows;
+use spoor_operators::sessionize::codec::{CodecError, HotCodec, HotDay};
 use spoor_operators::sessionize::memory::MemoryBackend;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
+use spoor_operators::sessionize::spill::{MemorySpill, Spilling};
 use spoor_operators::sessionize::{Differences, Sessionizer};
-use spoor_operators::time::Epoch;
-use support::parse;
+use spoor_operators::time::{Day, Epoch};
+use support::{Accumulated, parse, show};
 use timely::dataflow::operators::{Input, Probe};
 use timely::scheduling::SyncActivator;
 
@@ -129,6 +133,50 @@ fn an_insertion_asks_for_an_identity_day_once_and_never_for_its_requests() {
     }
     let asked = asked.lock().unwrap();
     assert_eq!((asked.sessions, asked.ids, asked.requests), (1, 0, 0));
+}
+
+/// Restores what was spilled; refuses every second time.
+struct Doubting(Rows, AtomicUsize);
+
+impl HotCodec for Doubting {
+    fn encode(&self, key: DayKey, day: &HotDay, out: &mut Vec<u8>) {
+        self.0.encode(key, day, out);
+    }
+    fn decode(&self, key: DayKey, bytes: &[u8]) -> Result<HotDay, CodecError> {
+        match self.1.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => self.0.decode(key, bytes),
+            _ => Err(CodecError::Checksum),
+        }
+    }
+}
+
+#[test]
+fn what_was_spilled_is_not_asked_for_again_unless_it_is_refused_or_its_day_was_dropped() {
+    let backend = Watched::default();
+    let (asked, inner) = (Arc::clone(&backend.asked), Arc::clone(&backend.inner));
+    let codec = Doubting(Rows::default(), AtomicUsize::new(0));
+    let spilling = Spilling::new(Box::new(MemorySpill::new(1 << 20)), Box::new(codec));
+    let mut sessionizer = Sessionizer::new(backend, 0).with_spill(Some(spilling));
+    let mut all = Accumulated::default();
+    // Each epoch needs the state the one before left; ids are known without asking, too.
+    for (epoch, sessions, ids) in [(0, 1, 0), (1, 1, 0), (2, 2, 1), (3, 2, 1)] {
+        let mut events = vec![(parse(&format!("a@{epoch}#{}", epoch + 1)).0.assigned(), 1)];
+        let mut out = Differences::default();
+        sessionizer.process(Epoch(epoch), &mut events, &mut out);
+        all.add(&mut out);
+        let asked = asked.lock().unwrap();
+        assert_eq!((asked.sessions, asked.ids), (sessions, ids), "epoch {epoch}");
+    }
+    assert_eq!(all.sessions.keys().map(|session| show(session)).collect::<Vec<_>>(), ["a 0..3 x4"]);
+
+    inner.lock().unwrap().expire(Day(1));
+    let _ = inner.lock().unwrap().expire_before(Epoch(4));
+    sessionizer.process(Epoch(4), &mut Vec::new(), &mut Differences::default());
+    sessionizer.drop_before(Day(1));
+    let mut out = Differences::default();
+    sessionizer.process(Epoch(5), &mut vec![(parse("a@9").0.assigned(), 1)], &mut out);
+    let found: Vec<_> = out.sessions.iter().map(|(session, _)| show(session)).collect();
+    assert_eq!(found, ["a 9..9 x1"], "what was dropped does not come back");
 }
 
 #[test]

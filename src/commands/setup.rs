@@ -8,7 +8,7 @@ use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
 use spoor_dataflow::decode::{Format, Mapping};
 use spoor_dataflow::engine::EpochLimits;
 use spoor_dataflow::source::SourceSpec;
-use spoor_dataflow::store::{Store, StoreOptions};
+use spoor_dataflow::store::{SpillOptions, Store, StoreOptions};
 use spoor_operators::assign::SecretKey;
 use spoor_operators::rules::edit::EditError;
 use spoor_operators::time::DayZone;
@@ -97,6 +97,10 @@ pub fn store(
         zone,
         sync: config.store.sync,
         index_request_ids: searchable,
+        spill: SpillOptions {
+            bytes_max: config.store.spill_bytes.0,
+            codec: config.store.spill_codec,
+        },
         ..StoreOptions::default()
     };
     let store = Store::open(directory, options).map_err(Failure::failed)?;

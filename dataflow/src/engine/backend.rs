@@ -132,6 +132,10 @@ impl SessionBackend for StoreBackend {
 
     fn seal(&mut self, epoch: Epoch, counts: EpochCounts) {
         self.hot.set(self.worker, counts.hot_bytes);
+        if counts.refused > 0 {
+            let (refused, epoch) = (counts.refused, epoch.0);
+            tracing::warn!(refused, epoch, "spilled state was refused and read from the store");
+        }
         if self.enter(epoch).is_none() {
             return;
         }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use differential_dataflow::VecCollection;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
+use spoor_operators::sessionize::spill::Spilling;
 use spoor_operators::time::Epoch;
 use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
@@ -50,6 +51,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
             hot_bytes_max: context.hot_bytes_max / context.workers,
             first: Epoch(first),
             route: Some(context.ownership.route()),
+            spilling: spilling(context),
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
         };
 
@@ -92,6 +94,14 @@ fn say_farewell(worker: &mut Worker, context: &Context, is_first: bool) {
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         worker.step_or_park(Some(left.min(PARK_MAX)));
     }
+}
+
+/// Where hot state goes that has no room in memory. Without it everything works as well.
+fn spilling(context: &Context) -> Option<Spilling> {
+    context.store.spilling(context.workers).unwrap_or_else(|error| {
+        tracing::warn!(%error, "hot state is not spilled");
+        None
+    })
 }
 
 /// Notes when sessions close, for the count of open ones.

@@ -28,6 +28,7 @@ mod postings;
 mod requests;
 mod retention;
 mod secret;
+mod spill;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, WriteBufferManager};
+use spoor_operators::sessionize::spill::Spilling;
 use spoor_operators::time::{DayZone, Epoch, EventTime};
 
 pub use batch::Part;
@@ -48,6 +50,7 @@ pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub use options::StoreOptions;
+pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
 pub use view::{StoreView, ViewContext};
 
@@ -69,6 +72,7 @@ pub(super) struct Inner {
     zone: DayZone,
     sync: bool,
     index_request_ids: bool,
+    spill: SpillOptions,
     incarnation: u64,
     cache: Cache,
     buffers: WriteBufferManager,
@@ -135,6 +139,7 @@ impl Store {
             zone: options.zone,
             sync: options.sync,
             index_request_ids: options.index_request_ids,
+            spill: options.spill,
             incarnation,
             cache,
             buffers,
@@ -189,6 +194,17 @@ impl Store {
     /// [`StoreError::SecretKey`].
     pub fn keep_secret_key(&self, key: &[u8; 32]) -> Result<(), StoreError> {
         secret::keep(&self.inner.directory, key)
+    }
+
+    /// Where one of so many workers keeps hot state that has no room in memory, if the options say
+    /// so.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]: its file cannot be made.
+    pub fn spilling(&self, workers: usize) -> Result<Option<Spilling>, StoreError> {
+        let directory = &self.inner.directory;
+        spill::spilling(directory, self.inner.spill, workers)
+            .map_err(|error| StoreError::File { path: directory.clone(), error })
     }
 
     /// An empty part for what one worker changes in one epoch. `number` tells the parts of an

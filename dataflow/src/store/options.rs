@@ -12,6 +12,7 @@ use rocksdb::{
 use spoor_operators::time::DayZone;
 
 use super::keys::IDENTITY_DAY_BYTES;
+use super::spill::SpillOptions;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct StoreOptions {
     pub sync: bool,
     /// Keep an index of request ids: one entry a request.
     pub index_request_ids: bool,
+    /// Where hot state goes that has no room in memory.
+    pub spill: SpillOptions,
     /// The zone days are counted in.
     pub zone: DayZone,
 }
@@ -89,6 +92,7 @@ impl Default for StoreOptions {
             write_buffer_bytes: 192 << 20,
             sync: true,
             index_request_ids: true,
+            spill: SpillOptions::default(),
             zone: DayZone::utc(),
         }
     }

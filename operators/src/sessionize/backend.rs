@@ -89,6 +89,10 @@ pub struct EpochCounts {
     pub hot_bytes: u64,
     /// Identity-days in hot state.
     pub hot_days: u64,
+    /// Identity-days that came back from the spill.
+    pub restored: u64,
+    /// Identity-days the spill gave back and the codec refused; asked of the backend instead.
+    pub refused: u64,
 }
 
 /// Keeps sessions and requests for one worker.
@@ -192,6 +196,11 @@ impl IdSet {
         }
     }
 
+    /// Id and fingerprint of every request, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.few.iter().chain(&self.many).copied()
+    }
+
     /// Number of requests.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -209,6 +218,21 @@ impl IdSet {
     pub(crate) fn heap_bytes(&self) -> usize {
         let few = if self.few.spilled() { self.few.capacity() } else { 0 };
         few * size_of::<IdEntry>() + self.many.capacity() * (size_of::<IdEntry>() + 2)
+    }
+}
+
+impl Extend<IdEntry> for IdSet {
+    /// Adds what [`IdSet::iter`] gave.
+    fn extend<I: IntoIterator<Item = IdEntry>>(&mut self, entries: I) {
+        entries.into_iter().for_each(|entry| self.push(entry));
+    }
+}
+
+impl FromIterator<IdEntry> for IdSet {
+    fn from_iter<I: IntoIterator<Item = IdEntry>>(entries: I) -> Self {
+        let mut ids = Self::default();
+        ids.extend(entries);
+        ids
     }
 }
 

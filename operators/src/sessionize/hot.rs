@@ -1,6 +1,7 @@
 //! The hot state: identity-days in memory, within a budget.
 //!
-//! Everything here can be asked back from the backend, so that forgetting is free. Entries lie in
+//! Everything here can be asked back from the backend, so that forgetting is free; a spill may keep
+//! what is forgotten, to have it back for less. Entries lie in
 //! one vector behind a table of positions. Who is forgotten is decided by the clock algorithm: a
 //! hand goes round, spares an entry once for having been used since it last came by, and so
 //! approximates least recently used at constant cost.
@@ -78,15 +79,16 @@ impl Hot {
     pub fn settle(&mut self, at: usize) {
         let entry = &mut self.entries[at];
         if entry.state.is_empty() {
-            return self.remove(at);
+            self.remove(at);
+            return;
         }
         let bytes = entry.state.bytes() + size_of::<Entry>() - size_of::<DayState>();
         self.bytes = self.bytes + bytes - entry.bytes;
         (entry.bytes, entry.used) = (bytes, true);
     }
 
-    /// Forgets until the budget is kept. Everything in here must be clean.
-    pub fn shrink_to(&mut self, budget: usize) {
+    /// Forgets until the budget is kept, and says what. Everything in here must be clean.
+    pub fn shrink_to(&mut self, budget: usize, mut forgotten: impl FnMut(DayKey, DayState)) {
         while self.bytes > budget && !self.entries.is_empty() {
             if self.hand >= self.entries.len() {
                 self.hand = 0;
@@ -96,7 +98,8 @@ impl Hot {
                 entry.used = false;
                 self.hand += 1;
             } else {
-                self.remove(self.hand);
+                let entry = self.remove(self.hand);
+                forgotten(entry.key, entry.state);
             }
         }
     }
@@ -113,7 +116,7 @@ impl Hot {
         }
     }
 
-    fn remove(&mut self, at: usize) {
+    fn remove(&mut self, at: usize) -> Entry {
         let last = self.entries.len() - 1;
         let (key, last_key) = (self.entries[at].key, self.entries[last].key);
         if let Ok(found) = self.index.find_entry(hash(key), |known| *known as usize == at) {
@@ -122,6 +125,8 @@ impl Hot {
         if let Some(moved) = self.index.find_mut(hash(last_key), |known| *known as usize == last) {
             *moved = at as u32;
         }
-        self.bytes -= self.entries.swap_remove(at).bytes;
+        let entry = self.entries.swap_remove(at);
+        self.bytes -= entry.bytes;
+        entry
     }
 }

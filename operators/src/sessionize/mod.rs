@@ -14,11 +14,13 @@
 
 pub mod backend;
 pub mod batch;
+pub mod codec;
 pub mod exchange;
 mod hot;
 pub mod memory;
 pub mod operator;
 mod rebuild;
+pub mod spill;
 mod state;
 mod totals;
 
@@ -38,6 +40,7 @@ use crate::totals::Totals;
 use backend::{DayChange, DayKey, EpochCounts, Known, LogChange, SessionBackend, SessionChange};
 use hot::Hot;
 use rebuild::count_duplicate;
+use spill::Spilling;
 use state::{DayState, Edits};
 use totals::EpochTotals;
 pub use totals::MinuteApp;
@@ -64,6 +67,7 @@ pub struct Sessionizer<B> {
     backend: B,
     hot: Hot,
     hot_bytes_max: usize,
+    spilling: Option<Spilling>,
     work: Work,
 }
 
@@ -92,7 +96,15 @@ impl<B: SessionBackend> Sessionizer<B> {
     /// A state machine that keeps about `hot_bytes_max` bytes of state in memory, and somewhat
     /// more within an epoch.
     pub fn new(backend: B, hot_bytes_max: usize) -> Self {
-        Self { backend, hot: Hot::default(), hot_bytes_max, work: Work::default() }
+        let (hot, work) = (Hot::default(), Work::default());
+        Self { backend, hot, hot_bytes_max, spilling: None, work }
+    }
+
+    /// The same, but what has no room in memory is kept in a spill.
+    #[must_use]
+    pub fn with_spill(mut self, spilling: Option<Spilling>) -> Self {
+        self.spilling = spilling;
+        self
     }
 
     /// Who keeps the state.
@@ -109,6 +121,9 @@ impl<B: SessionBackend> Sessionizer<B> {
     /// Forgets the days before one, without retracting anything.
     pub fn drop_before(&mut self, day: Day) {
         self.hot.drop_before(day);
+        if let Some(spilling) = &mut self.spilling {
+            spilling.drop_before(day);
+        }
     }
 
     /// Processes an epoch, which the backend must be ready for: takes its events, adds its
@@ -121,7 +136,7 @@ impl<B: SessionBackend> Sessionizer<B> {
             self.drop_before(day);
         }
         // Everything before this epoch is durable: what is hot is clean, until it is touched.
-        self.hot.shrink_to(self.hot_bytes_max);
+        self.make_room();
         let mut order = mem::take(&mut self.work.order);
         let place = |(at, (item, _)): (usize, &(Assigned, isize))| Place {
             key: DayKey { day: item.day, identity: item.identity },
@@ -145,9 +160,25 @@ impl<B: SessionBackend> Sessionizer<B> {
         events.clear();
         self.work.totals.drain_into(&mut out.totals);
         let mut counts = mem::take(&mut self.work.counts);
-        counts.hot_bytes = self.hot.bytes() as u64;
+        counts.hot_bytes = (self.hot.bytes() + self.spill_bytes()) as u64;
         counts.hot_days = self.hot.len() as u64;
         self.backend.seal(epoch, counts);
+    }
+
+    /// Forgets what has no room, or lets the spill keep it. What the spill itself needs in memory
+    /// counts as hot state.
+    fn make_room(&mut self) {
+        let budget = self.hot_bytes_max.saturating_sub(self.spill_bytes());
+        let spilling = &mut self.spilling;
+        self.hot.shrink_to(budget, |key, state| {
+            if let Some(spilling) = spilling {
+                spilling.keep(key, state);
+            }
+        });
+    }
+
+    fn spill_bytes(&self) -> usize {
+        self.spilling.as_ref().map_or(0, Spilling::memory_bytes)
     }
 
     /// Reads a little of everything the next identity-days will need. Most of it is not in the
@@ -179,8 +210,11 @@ impl<B: SessionBackend> Sessionizer<B> {
         let (log, sessions) = if key.identity.is_limbo() {
             (self.retain_only(key, group, events), SmallVec::new())
         } else {
-            let backend = &mut self.backend;
-            let at = self.hot.position(key, || DayState::loaded(backend.sessions(key)));
+            let Self { backend, spilling, work, .. } = self;
+            let at = self.hot.position(key, || {
+                let spilled = spilling.as_mut().and_then(|spill| spill.give(key, &mut work.counts));
+                spilled.unwrap_or_else(|| DayState::loaded(backend.sessions(key)))
+            });
             let changed = if self.only_inserts(key, at, group, events) {
                 self.insert(at, events)
             } else {

@@ -23,6 +23,7 @@ use timely::scheduling::SyncActivator;
 use super::backend::SessionBackend;
 use super::batch::Update;
 use super::exchange::{ByOwner, Route};
+use super::spill::Spilling;
 use super::{Differences, HOT_BYTES_DEFAULT, MinuteApp, Sessionizer};
 use crate::facts::Assigned;
 use crate::session::Session;
@@ -46,11 +47,20 @@ pub struct SessionizeOptions {
     /// partitions, the same on every worker; a route of another length, or to a worker that is not
     /// there, panics. None: the partition modulo the number of workers.
     pub route: Option<Route>,
+    /// Keeps hot state that has no room in memory; none: it is forgotten, and asked of the backend
+    /// when it is needed again.
+    pub spilling: Option<Spilling>,
 }
 
 impl Default for SessionizeOptions {
     fn default() -> Self {
-        Self { hot_bytes_max: HOT_BYTES_DEFAULT, first: Epoch(0), waker: None, route: None }
+        Self {
+            hot_bytes_max: HOT_BYTES_DEFAULT,
+            first: Epoch(0),
+            waker: None,
+            route: None,
+            spilling: None,
+        }
     }
 }
 
@@ -148,7 +158,8 @@ impl<'scope> Sessionize<'scope> for VecCollection<'scope, u64, Assigned, isize> 
             OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(sessions_port);
         let mut totals_out =
             OutputBuilder::<_, CapacityContainerBuilder<Vec<_>>>::from(totals_port);
-        let sessionizer = Sessionizer::new(backend, options.hot_bytes_max);
+        let sessionizer =
+            Sessionizer::new(backend, options.hot_bytes_max).with_spill(options.spilling);
         builder.build(move |capabilities| {
             let mut host = Host::new(sessionizer, options.first, capabilities);
             move |frontiers| {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::backend::{IdSet, SessionChange, Sessions};
+use super::codec::HotDay;
 use crate::facts::NO_GAP;
 use crate::identity::Identity;
 use crate::session::Session;
@@ -63,6 +64,21 @@ impl DayState {
         let clean = |session| Slot { session, touch: Touch::Clean };
         let slots = sessions.into_iter().map(clean).collect();
         Self { slots, ids: IdSet::default(), ids_loaded, session_bytes }
+    }
+
+    /// What a spill had. Complete ids stay complete.
+    pub fn restored(day: HotDay) -> Self {
+        let mut state = Self::loaded(day.sessions);
+        if let Some(ids) = day.ids {
+            (state.ids, state.ids_loaded) = (ids, true);
+        }
+        state
+    }
+
+    /// All that is worth keeping, at the end of an epoch.
+    pub fn into_hot_day(self) -> HotDay {
+        let sessions = self.slots.into_iter().map(|slot| slot.session).collect();
+        HotDay { sessions, ids: self.ids_loaded.then_some(self.ids) }
     }
 
     /// The gap in force, if there is a session.
