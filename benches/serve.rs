@@ -137,7 +137,7 @@ fn fill(services: &Services, traffic: &mut Traffic, sessions: u64) {
         }
     }
     requests += waiting.into_iter().map(committed).sum::<u64>();
-    let status = services.reader.view().expect("the engine runs").status();
+    let status = services.reader.view().and_then(|view| view.status()).expect("the engine runs");
     let seconds = begin.elapsed().as_secs_f64();
     println!(
         "filled: {} sessions of {requests} requests in {seconds:.1} s, {:.0} requests/s, {} MB on disk",

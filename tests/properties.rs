@@ -227,7 +227,7 @@ impl Case {
         let begin = Instant::now();
         loop {
             let view = reader.view().unwrap();
-            if view.status().regroup.is_none() {
+            if view.status().unwrap().regroup.is_none() {
                 break;
             }
             assert!(begin.elapsed() < PATIENCE, "the regroup hangs");
@@ -246,7 +246,7 @@ impl Case {
             assert!(same(found, expected), "\n{found}\nexpected:\n{expected}");
         }
         assert_eq!(found.len(), expected.len());
-        assert_eq!(view.status().sessions, expected.len() as u64);
+        assert_eq!(view.status().unwrap().sessions, expected.len() as u64);
     }
 
     fn end(mut self) {

@@ -5,7 +5,7 @@
 //! and the same request of it satisfies the whole group.
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de};
 use spoor_operators::facts::Field;
 use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::request::NANOS_PER_MS;
@@ -14,14 +14,14 @@ use spoor_operators::time::{Epoch, EventTime};
 use std::sync::Arc;
 
 /// A predicate over sessions, as a tree.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Filter {
     /// All hold; empty: true.
-    And(Vec<Filter>),
+    And(#[serde(deserialize_with = "nested")] Vec<Filter>),
     /// One holds; empty: false.
-    Or(Vec<Filter>),
+    Or(#[serde(deserialize_with = "nested")] Vec<Filter>),
     /// Does not hold.
-    Not(Box<Filter>),
+    Not(#[serde(deserialize_with = "nested")] Box<Filter>),
     /// The session has an instant in `[from, until)`: `start < until && end >= from`.
     Time {
         /// Absent: since ever.
@@ -59,8 +59,24 @@ impl Filter {
     }
 }
 
+/// Filters inside filters that another process may send; clients are allowed far fewer.
+pub const FILTER_DEPTH_MAX: u32 = 200;
+
+/// Reads filters inside a filter, but not so many that the stack ends.
+fn nested<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    thread_local!(static DEPTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+    let depth = DEPTH.get();
+    if depth >= FILTER_DEPTH_MAX {
+        return Err(de::Error::custom("a filter is too deep"));
+    }
+    DEPTH.set(depth + 1);
+    let inner = T::deserialize(from);
+    DEPTH.set(depth);
+    inner
+}
+
 /// Predicates that hold on one and the same request. Empty lists say nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RequestFilter {
     /// The request's id is one of these.
     pub ids: Vec<String>,
@@ -84,7 +100,7 @@ pub struct RequestFilter {
 }
 
 /// Numeric and time statistics that can bound a filter and order a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "named as in SEMANTICS 6")]
 pub enum Statistic {
     Start,
@@ -143,7 +159,7 @@ impl Statistic {
 }
 
 /// Order of a list; ties are broken by session id, so every order is total.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// By what.
     pub by: Statistic,
@@ -159,7 +175,7 @@ impl Default for Order {
 }
 
 /// A position in an order: the statistic's value and the session's id.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Value of the ordering statistic.
     pub value: f64,
@@ -168,7 +184,7 @@ pub struct Cursor {
 }
 
 /// A page of sessions to find.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionQuery {
     /// Which.
     pub filter: Filter,
@@ -183,7 +199,7 @@ pub struct SessionQuery {
 }
 
 /// A page that was found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionPage {
     /// In order.
     pub sessions: Vec<Arc<Session>>,
@@ -194,7 +210,7 @@ pub struct SessionPage {
 }
 
 /// Requests of a session to find: those of `filter`, in `(ts, id)` order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RequestQuery {
     /// Which; the default is all.
     pub filter: RequestFilter,
@@ -205,7 +221,7 @@ pub struct RequestQuery {
 }
 
 /// One request of a session as shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestDetail {
     /// The record in its stored form: `Request::decode` reads it.
     pub stored: bytes::Bytes,
@@ -222,7 +238,7 @@ pub struct RequestDetail {
 }
 
 /// A context parameter of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextValue {
     /// The parameter's name.
     pub name: String,
@@ -233,7 +249,7 @@ pub struct ContextValue {
 }
 
 /// Why a request is in its session: one key that was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyTried {
     /// Name of the grouping key (built-in keys have theirs too).
     pub key: String,
@@ -248,7 +264,7 @@ pub struct KeyTried {
 }
 
 /// A page of a session's requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RequestPage {
     /// In `(ts, id)` order.
     pub requests: Vec<RequestDetail>,
@@ -259,7 +275,7 @@ pub struct RequestPage {
 }
 
 /// What happened in a range of event time, and when.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Overview {
     /// As of this epoch.
     pub epoch: Epoch,
@@ -274,16 +290,19 @@ pub struct Overview {
 pub use spoor_operators::totals::Totals;
 
 /// A record that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Position in the list; newer ones are greater.
+    /// Position in the list of its process; newer ones are greater.
     pub sequence: u64,
     /// Which source.
     pub source: String,
     /// Byte offset in the source, or line number of a push.
     pub offset: u64,
+    /// The process that refused it; 0 where there is one only.
+    pub process: u32,
     /// Closed code, such as `bad_json`.
-    pub code: &'static str,
+    #[serde(deserialize_with = "interned")]
+    pub code: Code,
     /// In words.
     pub reason: String,
     /// The record, capped.
@@ -292,8 +311,34 @@ pub struct DeadLetter {
     pub epoch: Epoch,
 }
 
+impl DeadLetter {
+    /// Its place among all of them.
+    #[must_use]
+    pub fn place(&self) -> LetterPlace {
+        LetterPlace { epoch: self.epoch, process: self.process, sequence: self.sequence }
+    }
+}
+
+/// A text that is one of few.
+type Code = &'static str;
+
+fn interned<'de, D: Deserializer<'de>>(from: D) -> Result<Code, D::Error> {
+    Ok(crate::store::intern_code(&String::deserialize(from)?))
+}
+
+/// A place among the dead letters of all processes. Newer is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LetterPlace {
+    /// See [`DeadLetter::epoch`].
+    pub epoch: Epoch,
+    /// See [`DeadLetter::process`].
+    pub process: u32,
+    /// See [`DeadLetter::sequence`].
+    pub sequence: u64,
+}
+
 /// A page of dead letters, newest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DeadLetterPage {
     /// Newest first.
     pub letters: Vec<DeadLetter>,
@@ -304,7 +349,7 @@ pub struct DeadLetterPage {
 }
 
 /// State of one source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatus {
     /// Its name.
     pub source: String,
@@ -319,7 +364,7 @@ pub struct SourceStatus {
 }
 
 /// What happened to the records of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCounts {
     /// Records read, blank lines not among them.
     pub read: u64,
@@ -354,7 +399,7 @@ impl SourceCounts {
 }
 
 /// State of the whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Last committed epoch.
     pub epoch: u64,
@@ -384,10 +429,50 @@ pub struct Status {
     pub regroup: Option<RegroupStatus>,
     /// Dataflow workers.
     pub workers: usize,
+    /// By process; one where there is one only. The numbers above are their sums.
+    pub processes: Vec<ProcessStatus>,
+}
+
+impl Status {
+    /// What it says of the one process it is the status of.
+    #[must_use]
+    pub fn of_process(&self, process: u32) -> ProcessStatus {
+        ProcessStatus {
+            process,
+            epoch: self.epoch,
+            sessions: self.sessions,
+            requests: self.requests,
+            hot_bytes: self.hot_bytes,
+            resident_bytes: self.resident_bytes,
+            store_bytes: self.store_bytes,
+            workers: self.workers,
+        }
+    }
+}
+
+/// One process of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Its number.
+    pub process: u32,
+    /// As of this epoch.
+    pub epoch: u64,
+    /// Sessions of the identities it owns.
+    pub sessions: u64,
+    /// Their requests, and its share of those in no session.
+    pub requests: u64,
+    /// Bytes of its hot state.
+    pub hot_bytes: u64,
+    /// Its resident memory.
+    pub resident_bytes: u64,
+    /// Bytes of its store on disk.
+    pub store_bytes: u64,
+    /// Its dataflow workers.
+    pub workers: usize,
 }
 
 /// Progress of a change of rules through the retained past.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegroupStatus {
     /// The rules it brings about.
     pub version: u64,

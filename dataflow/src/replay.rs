@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use spoor_operators::facts::Field;
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
 
+use crate::engine::ask::export;
 use crate::engine::{Engine, EngineError, Settings};
 use crate::query::{SourceCounts, Status};
 use crate::service::{ServiceError, View};
@@ -72,15 +74,15 @@ pub fn run(
     let services = engine.services();
     while engine.is_running() {
         std::thread::sleep(WATCH_INTERVAL);
-        if let Ok(view) = services.reader.view() {
-            let status = view.status();
+        let status = services.reader.view().and_then(|view| view.status());
+        if let Ok(status) = status {
             watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
         }
     }
     drop(services);
     engine.join()?;
     let view = Arc::clone(&context.published().view);
-    Ok((counts_of(&view.status()), view))
+    Ok((counts_of(&view.status()?), view))
 }
 
 fn counts_of(status: &Status) -> SourceCounts {
@@ -103,19 +105,40 @@ pub fn write_sessions(
     out: &mut dyn Write,
 ) -> Result<(u64, u64), ReplayError> {
     let mut sorter = Sorter::default();
-    let (mut sessions, mut failed) = (0, None);
+    let mut failed = None;
     view.for_each_session(&mut |session| {
         let written =
             line(view, session, with_requests).and_then(|(key, line)| Ok(sorter.push(key, line)?));
-        sessions += 1;
         failed = written.err();
         failed.is_none()
     })?;
     if let Some(error) = failed {
         return Err(error);
     }
-    let mut identities = Identities::default();
+    write_sorted(sorter, out)
+}
+
+/// As [`write_sessions`], of all processes of a running engine's cluster.
+///
+/// # Errors
+/// [`ReplayError::Service`] when a process does not answer, [`ReplayError::Store`],
+/// [`ReplayError::Output`].
+pub fn write_sessions_of_all(
+    engine: &Engine,
+    with_requests: bool,
+    out: &mut dyn Write,
+) -> Result<(u64, u64), ReplayError> {
+    let mut sorter = Sorter::default();
+    let mut push = |key: Bytes, line: Bytes| sorter.push(key.into(), line.into());
+    export::export(&engine.context, with_requests, &mut push)?;
+    write_sorted(sorter, out)
+}
+
+/// Writes lines in order; the numbers of them and of their identities.
+fn write_sorted(sorter: Sorter, out: &mut dyn Write) -> Result<(u64, u64), ReplayError> {
+    let (mut sessions, mut identities) = (0, Identities::default());
     sorter.finish(&mut |key, line| {
+        sessions += 1;
         identities.see(key);
         out.write_all(line)?;
         out.write_all(b"\n")
@@ -150,7 +173,8 @@ impl Identities {
     }
 }
 
-fn line(
+/// A session as a line, and the key lines are sorted by.
+pub(crate) fn line(
     view: &StoreView,
     session: &Session,
     with_requests: bool,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use spoor_operators::identity::{Identity, IdentityId, SessionId};
 use spoor_operators::rules::RuleSet;
@@ -17,11 +18,12 @@ use spoor_operators::time::{Epoch, EventTime};
 use tokio::sync::oneshot;
 
 use crate::query::{
-    DeadLetterPage, Filter, Overview, RequestPage, RequestQuery, SessionPage, SessionQuery, Status,
+    DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
+    SessionQuery, Status,
 };
 
 /// Why the engine could not answer.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
     /// The store failed; details are in the log.
@@ -36,6 +38,20 @@ pub enum ServiceError {
     /// A limit was hit; the text says which and what to do.
     #[error("{0}")]
     Limit(String),
+    /// Another process of the cluster did not answer in time; asking again may help.
+    #[error("process {0} of the cluster does not answer; try again")]
+    Unanswered(usize),
+    /// The epoch a read began with is no longer remembered by every process; to be begun again.
+    #[error("epoch {0} is no longer remembered; try again")]
+    Gone(u64),
+    /// Another process of the cluster said what is not understood; details are in the log.
+    #[error("process {process} of the cluster is not understood: {reason}")]
+    Peer {
+        /// Which one.
+        process: usize,
+        /// What was wrong.
+        reason: String,
+    },
 }
 
 /// Reads as of a committed epoch.
@@ -53,7 +69,8 @@ pub trait Reader: Send + Sync + 'static {
     fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError>;
 }
 
-/// Everything as of one epoch.
+/// Everything as of one epoch. In a cluster every read may also fail because another process does
+/// not answer: [`ServiceError::Unanswered`], [`ServiceError::Gone`], [`ServiceError::Peer`].
 pub trait View: Send + Sync {
     /// That epoch.
     fn epoch(&self) -> Epoch;
@@ -120,11 +137,14 @@ pub trait View: Send + Sync {
     fn dead_letters(
         &self,
         first: usize,
-        before: Option<u64>,
+        before: Option<LetterPlace>,
     ) -> Result<DeadLetterPage, ServiceError>;
 
     /// State of the whole.
-    fn status(&self) -> Status;
+    ///
+    /// # Errors
+    /// Another process does not answer.
+    fn status(&self) -> Result<Status, ServiceError>;
 }
 
 /// Pushes what each epoch changed.
@@ -234,7 +254,7 @@ pub trait Ingest: Send + Sync + 'static {
 }
 
 /// What became of a push.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushAnswer {
     /// The epoch it is committed in.
     pub epoch: u64,
@@ -245,7 +265,7 @@ pub struct PushAnswer {
 }
 
 /// A refused line of a push.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushError {
     /// Line number, from 1.
     pub line: u64,

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::engine::{Engine, EngineError, EpochLimits, Settings};
-use spoor_dataflow::query::Status;
-use spoor_dataflow::service::{PushAnswer, View};
+use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery, Statistic, Status};
+use spoor_dataflow::service::{Event, PushAnswer, RuleChangeError, View};
 use spoor_dataflow::store::{Store, StoreOptions, StoreView, ViewContext};
 use spoor_dataflow::verify::verify;
 use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
@@ -186,7 +187,7 @@ fn alone(rounds: usize, edit: bool) -> Vec<String> {
     if edit {
         let changed = engines[0].services().admin.change(by_user(), None, None);
         changed.blocking_recv().unwrap().unwrap();
-        wait_for(&engines[0], |view| view.status().regroup.is_none());
+        wait_for(&engines[0], |view| view.status().unwrap().regroup.is_none());
     }
     stop(engines, 0);
     stores.verified()
@@ -232,9 +233,112 @@ fn a_changed_rule_regroups_what_every_process_retains() {
         engine.services().reader.wait_for(epoch, Duration::from_secs(10)).unwrap();
         assert_eq!(view(engine).rules().version, 2);
     }
-    wait_for(&engines[0], |view| view.status().regroup.is_none());
+    wait_for(&engines[0], |view| view.status().unwrap().regroup.is_none());
     stop(engines, 0);
     assert_eq!(stores.verified(), expected);
+}
+
+/// Everything that can be asked of all sessions, whichever process is asked.
+fn asked(engine: &Engine) -> Vec<String> {
+    let view = view(engine);
+    let order = Order { by: Statistic::Requests, descending: true };
+    let mut query =
+        SessionQuery { filter: Filter::all(), order, first: 7, after: None, count: true };
+    let mut told = Vec::new();
+    loop {
+        let page = view.sessions(&query).unwrap();
+        for session in &page.sessions {
+            let requests = RequestQuery { first: 3, ..RequestQuery::default() };
+            let requests = view.requests(session, &requests).unwrap();
+            let found = view.session(session.id()).unwrap();
+            assert_eq!(found.as_ref(), Some(session));
+            let shown = (session.id(), session.summary.requests, requests.total, page.total);
+            told.push(format!("{shown:?}"));
+        }
+        let Some(last) = page.sessions.last().filter(|_| page.has_next) else { break };
+        query.after = Some(Cursor { value: order.by.of(last), id: last.id() });
+    }
+    let overview = view.overview(None, None, 60).unwrap();
+    told.push(format!("{:?} {:?}", overview.totals, overview.series));
+    let status = view.status().unwrap();
+    told.push(format!("{} {} {}", status.sessions, status.requests, status.open_sessions));
+    let letters = view.dead_letters(100, None).unwrap();
+    told.push(format!("{}", letters.total));
+    told
+}
+
+#[test]
+fn any_process_answers_what_one_alone_would() {
+    let answers = |processes: usize| {
+        let stores = Stores::new(processes);
+        let engines = stores.start(1);
+        for (at, lines) in traffic(0).chunks(23).enumerate() {
+            push(&engines[at % processes], lines);
+        }
+        push(&engines[processes - 1], &["no request".into()]);
+        // Whoever is asked next knows of the push, though another process took it.
+        let answers: Vec<_> = engines.iter().map(asked).collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+        stop(engines, 0);
+        answers.into_iter().next().unwrap()
+    };
+    let expected = answers(1);
+    assert_eq!(answers(3), expected);
+}
+
+#[test]
+fn a_repeat_is_recognised_by_any_process_and_a_change_is_made_by_any() {
+    let stores = Stores::new(3);
+    let engines = stores.start(1);
+    let repeated = |process: usize| {
+        let ingest = engines[process].services().ingest;
+        let answer = ingest.push(traffic(0).join("\n").into(), Some("once".into()));
+        answer.blocking_recv().unwrap().unwrap()
+    };
+    let first = repeated(1);
+    assert_eq!(first.counts.accepted, 400);
+    assert_eq!((repeated(2), repeated(0), repeated(1)), (first.clone(), first.clone(), first));
+    let admin = engines[2].services().admin;
+    let changed = admin.change(by_user(), Some(1), None).blocking_recv().unwrap().unwrap();
+    assert_eq!(view(&engines[1]).rules().version, 2);
+    assert!(view(&engines[0]).epoch() >= changed.effective_epoch);
+    let conflict = engines[1].services().admin.change(by_user(), Some(1), None);
+    let conflict = conflict.blocking_recv().unwrap().unwrap_err();
+    assert!(matches!(conflict, RuleChangeError::Conflict { current } if current.version == 2));
+    stop(engines, 1);
+}
+
+#[test]
+fn a_subscriber_of_any_process_is_told_of_all_changes() {
+    let stores = Stores::new(2);
+    let engines = stores.start(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let feed = engines[1].services().feed;
+    let mut changes = feed.session_changes(Filter::all(), None, 100).unwrap();
+    let mut known = BTreeMap::new();
+    for round in 0..3 {
+        let answer = push(&engines[round % 2], &traffic(round));
+        let mut told = 0;
+        while told < answer.epoch {
+            let event = runtime.block_on(changes.next()).unwrap().unwrap();
+            let (epoch, gone, come) = match event {
+                Event::Snapshot { epoch, sessions, .. } => (epoch, Vec::new(), sessions),
+                Event::Changes { epoch, added, updated, removed } => {
+                    (epoch, removed, [added, updated].concat())
+                }
+            };
+            gone.iter().for_each(|id| drop(known.remove(id)));
+            known.extend(come.into_iter().map(|session| (session.id(), session)));
+            told = epoch.0;
+        }
+        let (filter, order) = (Filter::all(), Order::default());
+        let query = SessionQuery { filter, order, first: 1000, after: None, count: false };
+        let found = view(&engines[0]).sessions(&query).unwrap().sessions;
+        let found: BTreeMap<_, _> = found.into_iter().map(|s| (s.id(), s)).collect();
+        assert_eq!(known, found);
+    }
+    stop(engines, 0);
+    assert!(runtime.block_on(changes.next()).is_none());
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn sessions(view: &dyn View) -> Vec<String> {
 fn change(engine: &Engine, edit: RuleEdit) -> Epoch {
     let answer = engine.services().admin.change(edit, None, None);
     let change = answer.blocking_recv().unwrap().unwrap();
-    wait_for(engine, |view| view.status().regroup.is_none());
+    wait_for(engine, |view| view.status().unwrap().regroup.is_none());
     change.effective_epoch
 }
 
@@ -242,7 +242,7 @@ fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
         let first = Some("no-preflight".into());
         change(&engine, RuleEdit::Scope(ListEdit::Create { item: exclude, before: first }));
         assert_eq!(sessions(&*view(&engine)), Vec::<String>::new());
-        assert_eq!(view(&engine).status().requests, 201);
+        assert_eq!(view(&engine).status().unwrap().requests, 201);
         change(&engine, RuleEdit::Scope(ListEdit::Delete { name: "none".into() }));
         assert_eq!(sessions(&*view(&engine)).len(), 20);
         stop(engine);
@@ -297,7 +297,7 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         // At noon: the watermark is some seconds behind, on the same day.
         let day = |n: i64| request(&format!("d{n}"), n * DAY + DAY / 2, "a", "10.0.0.1");
         push(&engine, &[day(0), day(1), day(8)]);
-        wait_for(&engine, |view| view.status().sessions == 2);
+        wait_for(&engine, |view| view.status().unwrap().sessions == 2);
         assert_eq!(sessions(&*view(&engine)).len(), 2);
         let answer = push(&engine, &["no json".into(), String::new(), day(0)]);
         assert_eq!((answer.counts.expired, answer.counts.accepted), (1, 0));
@@ -310,7 +310,7 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         let engine = start(dir, 2);
         assert_eq!(push(&engine, &[day(0)]).counts.expired, 1);
         push(&engine, &[day(20)]);
-        wait_for(&engine, |view| view.status().sessions == 1);
+        wait_for(&engine, |view| view.status().unwrap().sessions == 1);
         let overview = view(&engine).overview(None, None, 60).unwrap();
         assert_eq!((overview.totals.requests, overview.totals.sessions), (1, 1));
         stop(engine);

@@ -77,7 +77,10 @@ impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Limit(text) => Self::Limit(text),
-            ServiceError::Stopped | ServiceError::NotYet(_) => Self::Unavailable(error.to_string()),
+            ServiceError::Stopped
+            | ServiceError::NotYet(_)
+            | ServiceError::Unanswered(_)
+            | ServiceError::Gone(_) => Self::Unavailable(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

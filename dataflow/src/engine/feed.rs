@@ -4,6 +4,7 @@
 //! subscriber can resume. A subscriber holds no queue: it has the epoch it was told of last, and
 //! when it comes back the changes since are merged by session, so a slow one gets the latest value
 //! of each. One that is behind the ring gets a snapshot again. Nobody waits for a subscriber.
+//! In a cluster every process remembers what it changed itself, and a subscription asks all.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,16 +12,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_core::future::BoxFuture;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use spoor_operators::identity::SessionId;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Epoch;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::engine::Context;
+use crate::engine::ask::reads::ChangesAfter;
+use crate::engine::ask::view::ClusterView;
+use crate::engine::ask::{Peers, asker, merge};
 use crate::engine::limits::{
-    FEED_CHANGES_MAX, FEED_EPOCHS_MAX, FEED_PENDING_MAX, FEED_SNAPSHOT_MAX, FEED_SUBSCRIBERS_MAX,
+    FEED_CHANGES_MAX, FEED_EPOCHS_MAX, FEED_PACE, FEED_PENDING_MAX, FEED_SNAPSHOT_MAX,
+    FEED_SUBSCRIBERS_MAX, READ_BEGINNINGS_MAX,
 };
+use crate::engine::{Context, Published};
 use crate::query::{Filter, Order, SessionQuery};
 use crate::service::{ChangeFeed, Changes, Event, ServiceError, View};
 
@@ -52,8 +59,8 @@ impl Feed {
         }
     }
 
-    /// Tells everybody of a committed epoch.
-    pub fn publish(&self, epoch: Epoch, changes: Vec<SessionChange>) {
+    /// Remembers what a committed epoch changed, before anybody sees it.
+    pub fn remember(&self, epoch: Epoch, changes: Vec<SessionChange>) {
         let mut ring = self.ring.lock();
         ring.changes += changes.len();
         ring.epochs.push_back((epoch, changes.into()));
@@ -62,7 +69,10 @@ impl Feed {
             ring.changes -= changes.len();
             ring.since = epoch;
         }
-        drop(ring);
+    }
+
+    /// Tells everybody of an epoch that can be seen.
+    pub fn announce(&self, epoch: Epoch) {
         self.newest.send_replace(epoch);
     }
 
@@ -72,13 +82,14 @@ impl Feed {
         self.newest.subscribe()
     }
 
-    /// The changes after an epoch; none when they are no longer remembered.
-    fn after_epoch(&self, epoch: Epoch) -> Option<Vec<EpochChanges>> {
+    /// The changes after an epoch, up to and with another; none when they are no longer remembered.
+    fn between(&self, after: Epoch, until: Epoch) -> Option<Vec<EpochChanges>> {
         let ring = self.ring.lock();
-        if epoch < ring.since {
+        if after < ring.since {
             return None;
         }
-        Some(ring.epochs.iter().filter(|(at, _)| *at > epoch).cloned().collect())
+        let wanted = |(at, _): &&EpochChanges| after < *at && *at <= until;
+        Some(ring.epochs.iter().filter(wanted).cloned().collect())
     }
 }
 
@@ -100,6 +111,7 @@ impl ChangeFeed for EngineFeed {
             told: since,
             snapshot: snapshot.min(FEED_SNAPSHOT_MAX),
             epochs: feed.epochs(),
+            looked: None,
             _seat: seat,
         }))
     }
@@ -136,6 +148,8 @@ struct Subscription {
     told: Option<Epoch>,
     snapshot: usize,
     epochs: watch::Receiver<Epoch>,
+    /// When it asked the other processes last.
+    looked: Option<Instant>,
     _seat: Seat,
 }
 
@@ -144,15 +158,14 @@ impl Changes for Subscription {
         Box::pin(async move {
             loop {
                 let newest = *self.epochs.borrow_and_update();
-                let event = match self.told {
-                    Some(told) if told >= newest => None,
-                    told => match self.event(told).await {
-                        Ok(event) => event,
+                if self.told.is_none_or(|told| told < newest) {
+                    self.pace().await;
+                    match self.event(self.told).await {
+                        Ok(Some(event)) => return Some(Ok(event)),
+                        Ok(None) => {}
+                        Err(ServiceError::Stopped) => return None,
                         Err(error) => return Some(Err(error)),
-                    },
-                };
-                if let Some(event) = event {
-                    return Some(Ok(event));
+                    }
                 }
                 if self.epochs.changed().await.is_err() || self.context.is_stopped() {
                     return None;
@@ -163,37 +176,106 @@ impl Changes for Subscription {
 }
 
 impl Subscription {
+    /// In a cluster, waits until the other processes may be asked again.
+    async fn pace(&mut self) {
+        if self.context.cluster().is_none() {
+            return;
+        }
+        if let Some(looked) = self.looked {
+            tokio::time::sleep_until(looked + FEED_PACE).await;
+        }
+        self.looked = Some(Instant::now());
+    }
+
     /// What to tell somebody who was told of `told` last; none when nothing it selects changed.
     async fn event(&mut self, told: Option<Epoch>) -> Result<Option<Event>, ServiceError> {
         let context = Arc::clone(&self.context);
         let (filter, snapshot) = (Arc::clone(&self.filter), self.snapshot);
         // Filters may look at the disk, and a snapshot does.
-        let work = tokio::task::spawn_blocking(move || {
-            let remembered = told.and_then(|told| context.feed.after_epoch(told));
-            match remembered {
-                Some(epochs) if pending(&epochs) <= FEED_PENDING_MAX => {
-                    differences(&context, &filter, &epochs)
-                }
-                _ => snapshot_of(&context, &filter, snapshot).map(Some),
-            }
-        });
+        let work = tokio::task::spawn_blocking(move || look(&context, &filter, told, snapshot));
         let event = work.await.map_err(|_| ServiceError::Stopped)??;
-        match &event {
-            Some(Event::Snapshot { epoch, .. } | Event::Changes { epoch, .. }) => {
-                self.told = Some(*epoch);
-            }
-            None => self.told = self.told.max(Some(*self.epochs.borrow())),
-        }
-        Ok(event)
+        let (Event::Snapshot { epoch, .. } | Event::Changes { epoch, .. }) = &event;
+        self.told = Some(*epoch);
+        let nothing = matches!(&event, Event::Changes { added, updated, removed, .. }
+            if added.is_empty() && updated.is_empty() && removed.is_empty());
+        Ok((!nothing).then_some(event))
     }
+}
+
+/// What happened after an epoch, which may be nothing; or how everything is.
+pub(crate) fn look(
+    context: &Arc<Context>,
+    filter: &Filter,
+    told: Option<Epoch>,
+    snapshot: usize,
+) -> Result<Event, ServiceError> {
+    match context.cluster() {
+        None => here(context, filter, told, snapshot),
+        Some(peers) => everywhere(context, peers, filter, told, snapshot),
+    }
+}
+
+/// As [`look`], in a process alone.
+fn here(
+    context: &Context,
+    filter: &Filter,
+    told: Option<Epoch>,
+    snapshot: usize,
+) -> Result<Event, ServiceError> {
+    let at = context.published();
+    let differences = match told {
+        Some(told) => differences(context, &at, filter, told)?,
+        None => None,
+    };
+    match differences {
+        Some(differences) => Ok(differences.event(at.view.epoch())),
+        None => snapshot_of(&*context.view()?, filter, snapshot),
+    }
+}
+
+/// As [`look`], in all processes.
+fn everywhere(
+    context: &Arc<Context>,
+    peers: &Arc<dyn Peers>,
+    filter: &Filter,
+    told: Option<Epoch>,
+    snapshot: usize,
+) -> Result<Event, ServiceError> {
+    let mut beginnings = 1..READ_BEGINNINGS_MAX;
+    loop {
+        let event = event_of_all(context, peers, filter, told, snapshot);
+        // The newest epoch is another one by now.
+        if !matches!(event, Err(ServiceError::Gone(_))) || beginnings.next().is_none() {
+            return event;
+        }
+    }
+}
+
+fn event_of_all(
+    context: &Arc<Context>,
+    peers: &Arc<dyn Peers>,
+    filter: &Filter,
+    told: Option<Epoch>,
+    snapshot: usize,
+) -> Result<Event, ServiceError> {
+    let at = context.published();
+    if let Some(after) = told {
+        let read = ChangesAfter { after, filter: filter.clone() };
+        let parts = asker::all(context, peers, &at, &read)?;
+        if let Some(whole) = merge::differences(parts)
+            && whole.len() <= FEED_PENDING_MAX
+        {
+            return Ok(whole.event(at.view.epoch()));
+        }
+    }
+    snapshot_of(&ClusterView::at(context, peers, at), filter, snapshot)
 }
 
 fn pending(epochs: &[EpochChanges]) -> usize {
     epochs.iter().map(|(_, changes)| changes.len()).sum()
 }
 
-fn snapshot_of(context: &Context, filter: &Filter, first: usize) -> Result<Event, ServiceError> {
-    let view = context.view()?;
+fn snapshot_of(view: &dyn View, filter: &Filter, first: usize) -> Result<Event, ServiceError> {
     let page = view.sessions(&SessionQuery {
         filter: filter.clone(),
         order: Order::default(),
@@ -204,32 +286,59 @@ fn snapshot_of(context: &Context, filter: &Filter, first: usize) -> Result<Event
     Ok(Event::Snapshot { epoch: view.epoch(), sessions: page.sessions, truncated: page.has_next })
 }
 
-/// The changes of several epochs merged by session: what a session was before all of them, and
-/// what it is after.
-fn differences(
+/// What began to match a filter, matched and changed, or matches no longer; each by session id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differences {
+    /// See [`Event::Changes`].
+    pub added: Vec<Arc<Session>>,
+    /// See [`Event::Changes`].
+    pub updated: Vec<Arc<Session>>,
+    /// See [`Event::Changes`].
+    pub removed: Vec<SessionId>,
+}
+
+impl Differences {
+    fn len(&self) -> usize {
+        self.added.len() + self.updated.len() + self.removed.len()
+    }
+
+    fn event(self, epoch: Epoch) -> Event {
+        let Self { added, updated, removed } = self;
+        Event::Changes { epoch, added, updated, removed }
+    }
+}
+
+/// The changes of this process after an epoch up to the published one, merged by session: what a
+/// session was before all of them, and what it is after. None when they are no longer remembered,
+/// or are more than a subscriber is told.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) fn differences(
     context: &Context,
+    at: &Published,
     filter: &Filter,
-    epochs: &[EpochChanges],
-) -> Result<Option<Event>, ServiceError> {
-    let Some((newest, _)) = epochs.last() else { return Ok(None) };
-    let view = context.view()?;
-    let (mut added, mut updated, mut removed) = (Vec::new(), Vec::new(), Vec::new());
-    for (before, after) in merged(epochs).into_values() {
+    after: Epoch,
+) -> Result<Option<Differences>, ServiceError> {
+    let view = &at.view;
+    let remembered = context.feed.between(after, view.epoch());
+    let Some(epochs) = remembered.filter(|epochs| pending(epochs) <= FEED_PENDING_MAX) else {
+        return Ok(None);
+    };
+    let mut differences = Differences::default();
+    for (before, after) in merged(&epochs).into_values() {
         let selected = |session: &Option<Arc<Session>>| match session {
             Some(session) => view.matches(filter, session),
             None => Ok(false),
         };
         match (selected(&before)?, selected(&after)?) {
-            (false, true) => added.extend(after),
-            (true, true) => updated.extend(after),
-            (true, false) => removed.extend(before.map(|before| before.id())),
+            (false, true) => differences.added.extend(after),
+            (true, true) => differences.updated.extend(after),
+            (true, false) => differences.removed.extend(before.map(|before| before.id())),
             (false, false) => {}
         }
     }
-    if added.is_empty() && updated.is_empty() && removed.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Event::Changes { epoch: *newest, added, updated, removed }))
+    Ok(Some(differences))
 }
 
 type BeforeAfter = (Option<Arc<Session>>, Option<Arc<Session>>);

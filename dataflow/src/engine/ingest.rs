@@ -156,6 +156,7 @@ impl<'a> Reading<'a> {
         if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {
             self.letters.push(DeadLetter {
                 sequence: 0,
+                process: 0,
                 source: self.task.chunk.name.to_string(),
                 offset,
                 code,

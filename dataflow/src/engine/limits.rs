@@ -1,4 +1,4 @@
-//! Limits of the engine, in one place.
+//! Limits of the engine, in one place. Some are small in tests, so that they are reached.
 
 use std::time::Duration;
 
@@ -37,3 +37,25 @@ pub const PARK_MAX: Duration = Duration::from_millis(20);
 pub const FAREWELL: Duration = Duration::from_millis(300);
 /// Pushes that wait for an epoch; one more is refused.
 pub const PUSHES_WAITING_MAX: usize = 64;
+/// Bytes of a question or an answer between processes: a page of the longest sessions fits.
+pub const MESSAGE_BYTES_MAX: u64 = 256 << 20;
+/// Epochs of which a process of a cluster keeps its view, so that all can answer as of one.
+pub const VIEWS_KEPT_MAX: usize = if cfg!(test) { 4 } else { 256 };
+/// How long it keeps them, the newest apart.
+pub const VIEWS_KEPT_AGE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 5 });
+/// How long a process waits for an epoch that another one sees already.
+pub const EPOCH_WAIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 5 });
+/// How long a process waits for the answer of another one to a read.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 20 });
+/// How long a process waits for the leader to commit a change or a push.
+pub const MUTATION_WAIT: Duration = Duration::from_secs(60);
+/// Times a read is begun anew because its epoch was forgotten.
+pub const READ_BEGINNINGS_MAX: usize = 4;
+/// Questions of other processes answered at a time.
+pub const ANSWER_THREADS_MAX: usize = 32;
+/// Changes and pushes of this process that wait for the leader; one more is refused.
+pub const FORWARDED_MAX: usize = 64;
+/// A subscription of a cluster asks the other processes no more often than this.
+pub const FEED_PACE: Duration = Duration::from_millis(50);
+/// Bytes of lines in one page of an export.
+pub const EXPORT_PAGE_BYTES: usize = if cfg!(test) { 1000 } else { 4 << 20 };

@@ -49,6 +49,8 @@ use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
 use crate::cluster::{ClusterError, Membership, Ownership};
+use crate::engine::ask::forward::Forwarded;
+use crate::engine::ask::history::History;
 use crate::engine::ask::{Answerer, Peers};
 use crate::engine::coordinator::Command;
 use crate::engine::feed::Feed;
@@ -180,6 +182,8 @@ pub struct Context {
     pub peers: OnceLock<Arc<dyn Peers>>,
     /// Answers what they ask.
     pub(crate) answerer: OnceLock<Arc<dyn Answerer>>,
+    pub(crate) history: History,
+    pub(crate) forwarded: Forwarded,
     published: ArcSwap<Published>,
     key: SecretKey,
     applications: Applications,
@@ -223,9 +227,13 @@ impl Context {
     ) -> Result<(), StoreError> {
         let published = Published::of(&self.store, standing, rules)?;
         let epoch = published.view.epoch();
-        self.published.store(Arc::new(published));
+        // Whoever sees the epoch finds its changes, and whoever is told of it sees it.
         if self.remembers_changes {
-            self.feed.publish(epoch, changes);
+            self.feed.remember(epoch, changes);
+        }
+        self.let_see(published);
+        if self.remembers_changes {
+            self.feed.announce(epoch);
         }
         Ok(())
     }

@@ -1,4 +1,6 @@
 //! The services of a running engine: reads, rules, ingest.
+//!
+//! Of a process alone, everything is answered here and now; of a cluster, see `ask/`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +12,8 @@ use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
 use crate::engine::Context;
+use crate::engine::ask::view::ClusterView;
+use crate::engine::ask::{LEADER, Peers, forward};
 use crate::engine::coordinator::Command;
 use crate::engine::feed::EngineFeed;
 use crate::service::{
@@ -27,8 +31,8 @@ pub(crate) fn services(
     Services {
         reader: Arc::new(EngineReader(Arc::clone(context))),
         feed: Arc::new(EngineFeed(Arc::clone(context))),
-        admin: Arc::new(EngineAdmin(commands.clone())),
-        ingest: Arc::new(EngineIngest(pushes.clone())),
+        admin: Arc::new(EngineAdmin { context: Arc::clone(context), commands: commands.clone() }),
+        ingest: Arc::new(EngineIngest { context: Arc::clone(context), pushes: pushes.clone() }),
     }
 }
 
@@ -36,7 +40,10 @@ struct EngineReader(Arc<Context>);
 
 impl Reader for EngineReader {
     fn view(&self) -> Result<Arc<dyn View>, ServiceError> {
-        self.0.view().map(|view| view as Arc<dyn View>)
+        match self.0.cluster() {
+            None => self.0.view().map(|view| view as Arc<dyn View>),
+            Some(peers) => Ok(Arc::new(ClusterView::newest(&self.0, peers)?)),
+        }
     }
 
     fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError> {
@@ -67,7 +74,10 @@ impl Context {
     }
 }
 
-struct EngineAdmin(Sender<Command>);
+struct EngineAdmin {
+    context: Arc<Context>,
+    commands: Sender<Command>,
+}
 
 impl RuleAdmin for EngineAdmin {
     fn change(
@@ -76,19 +86,39 @@ impl RuleAdmin for EngineAdmin {
         expected_version: Option<u64>,
         key: Option<String>,
     ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
-        let (reply, answer) = oneshot::channel();
-        let command =
-            Command::Change { edit: Box::new(edit), expected: expected_version, key, reply };
-        if let Err(error) = self.0.send(command)
-            && let Command::Change { reply, .. } = error.0
-        {
-            let _ = reply.send(Err(ServiceError::Stopped.into()));
+        match elsewhere(&self.context) {
+            Some(peers) => forward::change(&self.context, peers, edit, expected_version, key),
+            None => change(&self.commands, edit, expected_version, key),
         }
-        answer
     }
 }
 
-struct EngineIngest(Sender<Command>);
+/// The cluster, when its leader is another process.
+fn elsewhere(context: &Context) -> Option<&Arc<dyn Peers>> {
+    context.cluster().filter(|peers| peers.me() != LEADER)
+}
+
+/// Has the coordinator of this process change the rules.
+pub(crate) fn change(
+    commands: &Sender<Command>,
+    edit: RuleEdit,
+    expected: Option<u64>,
+    key: Option<String>,
+) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
+    let (reply, answer) = oneshot::channel();
+    let command = Command::Change { edit: Box::new(edit), expected, key, reply };
+    if let Err(error) = commands.send(command)
+        && let Command::Change { reply, .. } = error.0
+    {
+        let _ = reply.send(Err(ServiceError::Stopped.into()));
+    }
+    answer
+}
+
+struct EngineIngest {
+    context: Arc<Context>,
+    pushes: Sender<Command>,
+}
 
 impl Ingest for EngineIngest {
     fn push(
@@ -96,17 +126,29 @@ impl Ingest for EngineIngest {
         body: Bytes,
         key: Option<String>,
     ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
-        let (reply, answer) = oneshot::channel();
-        let refused = match self.0.try_send(Command::Push { body, key, reply }) {
-            Ok(()) => return answer,
-            Err(TrySendError::Full(command)) => {
-                (command, ServiceError::Limit("too many pushes wait; try again later".into()))
-            }
-            Err(TrySendError::Disconnected(command)) => (command, ServiceError::Stopped),
-        };
-        if let (Command::Push { reply, .. }, error) = refused {
-            let _ = reply.send(Err(error));
+        match (elsewhere(&self.context), key) {
+            (Some(peers), Some(key)) => forward::push(&self.context, peers, body, key),
+            (_, key) => push(&self.pushes, body, key),
         }
-        answer
     }
+}
+
+/// Has the coordinator of this process take records.
+pub(crate) fn push(
+    pushes: &Sender<Command>,
+    body: Bytes,
+    key: Option<String>,
+) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+    let (reply, answer) = oneshot::channel();
+    let refused = match pushes.try_send(Command::Push { body, key, reply }) {
+        Ok(()) => return answer,
+        Err(TrySendError::Full(command)) => {
+            (command, ServiceError::Limit("too many pushes wait; try again later".into()))
+        }
+        Err(TrySendError::Disconnected(command)) => (command, ServiceError::Stopped),
+    };
+    if let (Command::Push { reply, .. }, error) = refused {
+        let _ = reply.send(Err(error));
+    }
+    answer
 }

@@ -69,6 +69,8 @@ impl Standing {
             rules_version,
             regroup: self.regroup.as_ref().map(|regroup| regroup.status()),
             workers: self.workers,
+            // The view knows its numbers.
+            processes: Vec::new(),
         }
     }
 }

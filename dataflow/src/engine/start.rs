@@ -19,6 +19,9 @@ use timely::communication::allocator::zero_copy::initialize::initialize_networki
 use crate::cluster::hello::Shape;
 use crate::cluster::link::{Link, Watch};
 use crate::cluster::{self, Ownership};
+use crate::engine::ask::Desk;
+use crate::engine::ask::forward::Forwarded;
+use crate::engine::ask::history::History;
 use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Command, Coordinator, Start};
 use crate::engine::divide::{Reading, Told, divide, own_name, read_row, readable};
@@ -27,7 +30,7 @@ use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
 use crate::engine::join::{self, Joined};
 use crate::engine::limits::{CHUNKS_WAITING_MAX, PUSHES_WAITING_MAX};
-use crate::engine::mail::{Found, Inbox, Mail, Note};
+use crate::engine::mail::{Found, Inbox, Mail, MailPeers, Note};
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
@@ -194,6 +197,8 @@ fn context(
         remembers_changes: settings.remembers_changes,
         peers: OnceLock::new(),
         answerer: OnceLock::new(),
+        history: History::default(),
+        forwarded: Forwarded::default(),
         published: ArcSwap::from_pointee(published),
         store: settings.store,
         key: settings.key,
@@ -226,6 +231,7 @@ fn spawn_all(
     let coordinator = Coordinator::new(Arc::clone(&context), channels, start);
     threads.push(thread("coordinator", move || coordinator.run())?);
 
+    reach_others(&context, &commands, &pushes)?;
     let (found_out, found) = unbounded();
     let (visible_out, visible) = unbounded();
     let inbox = inbox(&context, &commands, found_out, visible_out);
@@ -251,6 +257,7 @@ fn spawn_all(
         if let (Some(mail), false) = (&shared.mail, shared.plan.has_failed()) {
             watching.ended();
             mail.close();
+            mail.forget_questions();
         }
     })?);
 
@@ -271,6 +278,22 @@ fn thread(
 ) -> Result<std::thread::JoinHandle<()>, EngineError> {
     let thread = std::thread::Builder::new().name(name.into()).spawn(run);
     thread.map_err(|error| EngineError::Thread(error.to_string()))
+}
+
+/// In a cluster, lets this process ask the others and answer them.
+fn reach_others(
+    context: &Arc<Context>,
+    commands: &Sender<Command>,
+    pushes: &Sender<Command>,
+) -> Result<(), EngineError> {
+    let Some(mail) = &context.mail else { return Ok(()) };
+    let desk = Desk::new(context, context.process, commands.clone(), pushes.clone());
+    let desk = desk.map_err(|error| EngineError::Thread(error.to_string()))?;
+    let peers = MailPeers { mail: Arc::clone(mail), ownership: context.ownership };
+    let is_first =
+        context.answerer.set(Arc::new(desk)).is_ok() && context.peers.set(Arc::new(peers)).is_ok();
+    assert!(is_first, "an engine is started once");
+    Ok(())
 }
 
 /// Where what the other processes say goes.
@@ -370,4 +393,15 @@ fn allocators(context: &Context, links: Option<Vec<Option<Link>>>) -> Result<All
     let built = initialize_networking_from_sockets(within, links, context.process, workers, hooks);
     let (builders, guard) = built.map_err(|error| format!("threads of the network: {error}"))?;
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+}
+
+/// What the threads of an engine share, without the threads: whoever tests publishes by hand.
+#[cfg(test)]
+pub(crate) fn still(settings: Settings) -> Arc<Context> {
+    let known = Known::read(&settings.store).unwrap();
+    let rules = known.rules.clone().unwrap_or_else(|| settings.rules.clone());
+    let Settings { key, applications, descriptions, .. } = &settings;
+    let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
+    let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
+    Arc::new(context(settings, &known, &sources, &compiled, None).unwrap())
 }

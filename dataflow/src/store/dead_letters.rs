@@ -51,6 +51,7 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<DeadLetter, Malformed> 
     let mut from = Reader(value);
     Ok(DeadLetter {
         sequence: u64::from_be_bytes(sequence),
+        process: 0,
         source: from.str()?.into(),
         offset: from.u64()?,
         code: intern_code(from.str()?),
@@ -89,6 +90,7 @@ mod tests {
     fn a_letter_comes_back_and_truncations_are_errors() {
         let letter = DeadLetter {
             sequence: 7,
+            process: 0,
             source: "access.log".into(),
             offset: 12,
             code: "bad_json",

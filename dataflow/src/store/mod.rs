@@ -31,7 +31,7 @@ mod secret;
 mod spill;
 mod staged;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 mod write;
 
@@ -52,6 +52,7 @@ pub use log::peek as peek_stored;
 pub use options::StoreOptions;
 pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
+pub(crate) use view::LettersBefore;
 pub use view::{StoreView, ViewContext};
 
 use commit::Committed;

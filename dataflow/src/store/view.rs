@@ -25,8 +25,8 @@ use super::hot::decode_row;
 use super::limits::{OVERVIEW_STEPS_MAX, PAGE_MAX};
 use super::{Family, Inner, Store, StoreError, dead_letters, keys, meta};
 use crate::query::{
-    DeadLetterPage, Filter, Overview, RequestPage, RequestQuery, SessionPage, SessionQuery, Status,
-    Totals,
+    DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
+    SessionQuery, Status, Totals,
 };
 use crate::service::{ServiceError, View};
 
@@ -242,14 +242,22 @@ impl StoreView {
         Ok(overview)
     }
 
-    fn find_dead_letters(
+    /// Refused records of this process, newest first, those before `before` only.
+    ///
+    /// # Errors
+    /// [`StoreError::Limit`], [`StoreError::Damaged`], failures of RocksDB.
+    pub(crate) fn letters_before(
         &self,
         first: usize,
-        before: Option<u64>,
+        before: LettersBefore,
     ) -> Result<DeadLetterPage, StoreError> {
         check_page(first)?;
         let (oldest, next) = self.committed.letters;
-        let newest = before.map_or(next, |before| before.min(next));
+        let newest = match before {
+            LettersBefore::End => next,
+            LettersBefore::Sequence(before) => before.min(next),
+            LettersBefore::Epoch(epoch) => self.first_letter_of(epoch)?,
+        };
         let mut page = DeadLetterPage { total: next - oldest, ..DeadLetterPage::default() };
         let mut letters = self.range(Family::DeadLetters, &[]);
         if let Some(last) = newest.checked_sub(1) {
@@ -266,6 +274,35 @@ impl StoreView {
         letters.status()?;
         Ok(page)
     }
+
+    /// The first dead letter of an epoch or a later one; the next one to come when there is none.
+    fn first_letter_of(&self, epoch: Epoch) -> Result<u64, StoreError> {
+        let (mut low, mut high) = self.committed.letters;
+        let mut letters = self.range(Family::DeadLetters, &[]);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            letters.seek(dead_letters::key(middle));
+            letters.status()?;
+            let Some((key, value)) = letters.item() else { break };
+            if dead_letters::decode(key, value)?.epoch < epoch {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// Where a page of the dead letters of a process begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LettersBefore {
+    /// With the newest.
+    End,
+    /// Before this one.
+    Sequence(u64),
+    /// Before those of this epoch.
+    Epoch(Epoch),
 }
 
 /// Refuses a page longer than memory is meant for.
@@ -330,20 +367,23 @@ impl View for StoreView {
     fn dead_letters(
         &self,
         first: usize,
-        before: Option<u64>,
+        before: Option<LetterPlace>,
     ) -> Result<DeadLetterPage, ServiceError> {
-        Ok(self.find_dead_letters(first, before)?)
+        let before = before.map(|before| LettersBefore::Sequence(before.sequence));
+        Ok(self.letters_before(first, before.unwrap_or(LettersBefore::End))?)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> Result<Status, ServiceError> {
         let numbers = self.committed.numbers();
-        Status {
+        let mut status = Status {
             epoch: self.epoch.0,
             watermark: self.committed.watermark.map(|at| at.0),
             sessions: numbers.sessions,
             requests: numbers.requests,
             store_bytes: self.inner().disk_bytes(),
             ..(self.context.status)()
-        }
+        };
+        status.processes = vec![status.of_process(0)];
+        Ok(status)
     }
 }

@@ -3,9 +3,9 @@
 use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use spoor_dataflow::query::{Cursor, Order, Statistic};
+use spoor_dataflow::query::{Cursor, LetterPlace, Order, Statistic};
 use spoor_operators::identity::{IdentityId, SessionId};
-use spoor_operators::time::EventTime;
+use spoor_operators::time::{Epoch, EventTime};
 
 use super::operation::bad;
 use crate::error::ApiError;
@@ -111,15 +111,22 @@ pub fn read_request_cursor(cursor: &str) -> Result<(EventTime, String), ApiError
 
 /// A position among the dead letters.
 #[must_use]
-pub fn letter_cursor(sequence: u64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("d1:{sequence}"))
+pub fn letter_cursor(place: LetterPlace) -> String {
+    let LetterPlace { epoch, process, sequence } = place;
+    URL_SAFE_NO_PAD.encode(format!("d2:{}:{process}:{sequence}", epoch.0))
 }
 
 /// Reads a position among the dead letters.
-pub fn read_letter_cursor(cursor: &str) -> Result<u64, ApiError> {
-    let text = decode(cursor);
-    let read = text.as_deref().and_then(|text| text.strip_prefix("d1:")?.parse().ok());
-    read.ok_or_else(|| bad("`after` is no cursor of dead letters"))
+pub fn read_letter_cursor(cursor: &str) -> Result<LetterPlace, ApiError> {
+    let read = || {
+        let text = decode(cursor)?;
+        let mut parts = text.strip_prefix("d2:")?.splitn(3, ':');
+        let epoch = Epoch(parts.next()?.parse().ok()?);
+        let process = parts.next()?.parse().ok()?;
+        let sequence = parts.next()?.parse().ok()?;
+        Some(LetterPlace { epoch, process, sequence })
+    };
+    read().ok_or_else(|| bad("`after` is no cursor of dead letters"))
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -159,7 +166,8 @@ mod tests {
             read_request_cursor(&request_cursor(position.0, &position.1)).unwrap(),
             position
         );
-        assert_eq!(read_letter_cursor(&letter_cursor(9)).unwrap(), 9);
+        let place = LetterPlace { epoch: Epoch(7), process: 2, sequence: 9 };
+        assert_eq!(read_letter_cursor(&letter_cursor(place)).unwrap(), place);
         for bad in ["", "!", "czE6", "é"] {
             assert!(GlobalId::decode(bad).is_none() && session_id(bad).is_err());
             assert!(read_session_cursor(order, bad).is_err());

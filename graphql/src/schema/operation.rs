@@ -54,12 +54,14 @@ impl Operation {
             Some(epoch) => epoch.as_u64().ok_or_else(|| bad("atLeastEpoch is not an epoch"))?,
         };
         let known = self.shared.lock().clone();
-        if let Some(known) = known.filter(|known| known.view.epoch().0 >= at_least) {
+        // A view that was not asked for its epoch may still move on to a newer one.
+        let fits = |view: &dyn View| at_least == 0 || view.epoch().0 >= at_least;
+        if let Some(known) = known.filter(|known| fits(&*known.view)) {
             return Ok(known);
         }
         self.wait_for(at_least).await?;
         let fresh = self.fresh().await?;
-        if fresh.view.epoch().0 < at_least {
+        if !fits(&*fresh.view) {
             return Err(ServiceError::NotYet(at_least).into());
         }
         let mut shared = self.shared.lock();

@@ -171,7 +171,7 @@ impl Query {
     async fn status(&self, ctx: &Context<'_>, at_least_epoch: Option<Long>) -> Nullable<Status> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-            Ok(Some(at.read(|view| Ok(view.status())).await?.into()))
+            Ok(Some(at.read(|view| view.status()).await?.into()))
         })
         .await
     }

@@ -2,7 +2,8 @@
 
 use async_graphql::SimpleObject;
 use spoor_dataflow::query::{
-    DeadLetter as FoundLetter, DeadLetterPage, SourceStatus as FoundSource, Status as Found,
+    DeadLetter as FoundLetter, DeadLetterPage, ProcessStatus as FoundProcess,
+    SourceStatus as FoundSource, Status as Found,
 };
 use spoor_operators::time::EventTime;
 
@@ -35,6 +36,29 @@ pub struct Status {
     pub regroup: Option<RegroupStatus>,
     /// Dataflow workers.
     pub workers: Long,
+    /// By process; one where there is one only. The numbers of the whole are their sums.
+    pub processes: Vec<ProcessStatus>,
+}
+
+/// One process of the cluster.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct ProcessStatus {
+    /// Its number, from 0.
+    pub process: Long,
+    /// As of this epoch.
+    pub epoch: Long,
+    /// Sessions of the identities it owns.
+    pub sessions: Long,
+    /// Their requests, and its share of those in no session.
+    pub requests: Long,
+    /// Bytes of its hot state.
+    pub hot_bytes: Long,
+    /// Its resident memory in bytes.
+    pub resident_bytes: Long,
+    /// Bytes of its store on disk.
+    pub store_bytes: Long,
+    /// Its dataflow workers.
+    pub workers: Long,
 }
 
 /// Memory and disk, in bytes.
@@ -44,7 +68,7 @@ pub struct MemoryStatus {
     pub hot_bytes: Long,
     /// Budget of the hot state.
     pub hot_budget_bytes: Long,
-    /// Resident memory of the process.
+    /// Resident memory of all processes.
     pub resident_bytes: Long,
     /// The store on disk.
     pub store_bytes: Long,
@@ -125,6 +149,22 @@ impl From<Found> for Status {
             rules_version: found.rules_version.into(),
             regroup,
             workers: found.workers.into(),
+            processes: found.processes.into_iter().map(ProcessStatus::from).collect(),
+        }
+    }
+}
+
+impl From<FoundProcess> for ProcessStatus {
+    fn from(found: FoundProcess) -> Self {
+        Self {
+            process: u64::from(found.process).into(),
+            epoch: found.epoch.into(),
+            sessions: found.sessions.into(),
+            requests: found.requests.into(),
+            hot_bytes: found.hot_bytes.into(),
+            resident_bytes: found.resident_bytes.into(),
+            store_bytes: found.store_bytes.into(),
+            workers: found.workers.into(),
         }
     }
 }
@@ -154,8 +194,10 @@ impl From<FoundSource> for SourceStatus {
 /// A record that was refused.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct DeadLetter {
-    /// Position in the list; newer ones are greater.
+    /// Position in the list of its process; newer ones are greater.
     pub sequence: Long,
+    /// The process that refused it; 0 where there is one only.
+    pub process: Long,
     /// Which source.
     pub source: String,
     /// Byte offset in the source, or line number of a push.
@@ -196,6 +238,7 @@ impl From<FoundLetter> for DeadLetter {
     fn from(found: FoundLetter) -> Self {
         Self {
             sequence: found.sequence.into(),
+            process: u64::from(found.process).into(),
             source: found.source,
             offset: found.offset.into(),
             code: found.code.to_string(),
@@ -210,7 +253,7 @@ impl DeadLetterConnection {
     /// A page that was found.
     #[must_use]
     pub fn new(page: DeadLetterPage, after: bool) -> Self {
-        let cursor = |letter: &FoundLetter| letter_cursor(letter.sequence);
+        let cursor = |letter: &FoundLetter| letter_cursor(letter.place());
         let cursors: Vec<String> = page.letters.iter().map(cursor).collect();
         let nodes: Vec<DeadLetter> = page.letters.into_iter().map(DeadLetter::from).collect();
         let edge = |(node, cursor): (&DeadLetter, &String)| DeadLetterEdge {

@@ -154,7 +154,7 @@ impl Subscription {
         let pace = Pace::new(ctx, interval_ms)?;
         Ok(stream::unfold(pace, move |mut pace: Pace| async move {
             let value = match pace.next().await? {
-                Ok(at) => at.read(|view| Ok(Status::from(view.status()))).await,
+                Ok(at) => at.read(|view| Ok(Status::from(view.status()?))).await,
                 Err(error) => Err(error),
             };
             pace.failed = value.is_err();

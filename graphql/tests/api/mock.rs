@@ -361,17 +361,21 @@ impl View for MockView {
         self.state.rules.clone()
     }
 
-    fn dead_letters(&self, _: usize, _: Option<u64>) -> Result<DeadLetterPage, ServiceError> {
+    fn dead_letters(
+        &self,
+        _: usize,
+        _: Option<LetterPlace>,
+    ) -> Result<DeadLetterPage, ServiceError> {
         Ok(DeadLetterPage { letters: self.state.letters.clone(), ..DeadLetterPage::default() })
     }
 
-    fn status(&self) -> Status {
-        Status {
+    fn status(&self) -> Result<Status, ServiceError> {
+        Ok(Status {
             epoch: self.state.epoch,
             sessions: self.state.sessions.len() as u64,
             workers: 1,
             ..Status::default()
-        }
+        })
     }
 }
 

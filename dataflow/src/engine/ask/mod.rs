@@ -1,11 +1,32 @@
 //! Questions between the processes of a cluster: what makes any of them able to answer anything.
 //!
 //! Every process owns some virtual partitions and answers for the sessions of their identities.
-//! Whoever is asked by a client names one epoch, asks the processes that own what is asked for, and
-//! merges their answers. How questions travel is not known here: see [`Peers`] and [`Answerer`].
-//! A process alone has no peers and takes none of these ways.
+//! Whoever is asked by a client names one epoch ([`LEADER`] says which is the newest), asks the
+//! processes that own what is asked for, and merges their answers, all as of that epoch. So epochs
+//! never go back for a client that goes from process to process, provided that the leader lets
+//! everybody see an epoch before the others do. How questions travel is not known here: see
+//! [`Peers`] and [`Answerer`]. A process alone has no peers and takes none of these ways.
+
+pub mod asker;
+pub mod desk;
+pub mod export;
+pub mod forward;
+pub mod history;
+pub mod merge;
+pub mod reads;
+#[cfg(test)]
+mod tests;
+pub mod view;
+pub mod wire;
+
+use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
+
+pub use desk::Desk;
+
+use crate::engine::Context;
+pub use crate::engine::LEADER;
 
 /// How a process reaches the others of its cluster.
 pub trait Peers: Send + Sync + 'static {
@@ -30,4 +51,11 @@ pub type Reply = Box<dyn FnOnce(Vec<u8>) + Send>;
 pub trait Answerer: Send + Sync + 'static {
     /// Takes a question of another process. Never blocks: the work is done by threads of its own.
     fn handle(&self, from: usize, question: Vec<u8>, reply: Reply);
+}
+
+impl Context {
+    /// The other processes, if there are any.
+    pub(crate) fn cluster(&self) -> Option<&Arc<dyn Peers>> {
+        self.peers.get().filter(|peers| peers.count() > 1)
+    }
 }

@@ -256,6 +256,7 @@ fn feed(fed: &mut Fed, op: Op) -> Commit {
     let specs: Vec<_> = (0..6).map(spec).collect();
     let letter = DeadLetter {
         sequence: 0,
+        process: 0,
         source: "a".into(),
         offset: epoch as u64,
         code: "bad_json",

@@ -174,6 +174,7 @@ fn lists_of_a_commit_come_back_after_reopening() {
     let mut fed = Fed::new();
     let letter = |number: u64| DeadLetter {
         sequence: 0,
+        process: 0,
         source: "a".into(),
         offset: number,
         code: "bad_json",
@@ -215,7 +216,7 @@ fn lists_of_a_commit_come_back_after_reopening() {
     assert_eq!((page.total, page.has_next), (5, true));
     let offsets: Vec<_> = page.letters.iter().map(|letter| letter.offset).collect();
     assert_eq!(offsets, [4, 3]);
-    let rest = view.dead_letters(9, Some(page.letters[1].sequence)).unwrap();
+    let rest = view.dead_letters(9, Some(page.letters[1].place())).unwrap();
     assert_eq!((rest.letters.len(), rest.has_next), (3, false));
 }
 

@@ -4,7 +4,7 @@ mod care;
 mod crash;
 mod damage;
 mod lifecycle;
-mod query;
+pub(crate) mod query;
 mod retention;
 mod staged;
 
@@ -20,7 +20,7 @@ use spoor_operators::request::{Attack, Request};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{
-    DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
+    DayChange, DayKey, EpochCounts, IdSet, SessionBackend, SessionChange, Sessions,
 };
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, DayZone, Epoch, EventTime};
@@ -29,33 +29,33 @@ use super::{Commit, Family, Part, Store, StoreOptions, StoreView, ViewContext, m
 use crate::query::Status;
 
 /// A day in the middle of everything.
-pub(super) const DAY: i64 = 20_000;
+pub(crate) const DAY: i64 = 20_000;
 
 /// What a test says of a request; the rest follows from it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spec {
-    pub(super) identity: u8,
+pub(crate) struct Spec {
+    pub(crate) identity: u8,
     /// Minutes since the midnight before `DAY`.
-    pub(super) minute: i64,
-    pub(super) app: u8,
-    pub(super) path: u8,
-    pub(super) status: u16,
-    pub(super) ip: u8,
-    pub(super) agent: u8,
-    pub(super) attack: bool,
-    pub(super) blocked: bool,
-    pub(super) explicit_id: bool,
+    pub(crate) minute: i64,
+    pub(crate) app: u8,
+    pub(crate) path: u8,
+    pub(crate) status: u16,
+    pub(crate) ip: u8,
+    pub(crate) agent: u8,
+    pub(crate) attack: bool,
+    pub(crate) blocked: bool,
+    pub(crate) explicit_id: bool,
 }
 
-pub(super) const APPS: [&str; 3] = ["shop", "bank", "mail"];
-pub(super) const AGENTS: [&str; 3] = ["curl/8", "Mozilla/5.0 (X11)", "Mobile App"];
+pub(crate) const APPS: [&str; 3] = ["shop", "bank", "mail"];
+pub(crate) const AGENTS: [&str; 3] = ["curl/8", "Mozilla/5.0 (X11)", "Mobile App"];
 
 impl Spec {
-    pub(super) fn ts(&self) -> EventTime {
+    pub(crate) fn ts(&self) -> EventTime {
         EventTime(DAY * 86_400_000 + self.minute * 60_000 + i64::from(self.path))
     }
 
-    fn request(&self, id: &str) -> Request<'static> {
+    pub(crate) fn request(&self, id: &str) -> Request<'static> {
         let mut request = Request {
             id: id.to_owned().into(),
             explicit_id: self.explicit_id,
@@ -82,7 +82,7 @@ impl Spec {
 }
 
 /// The rules, compiled; what a test assigns by.
-pub(super) fn compiled() -> Arc<CompiledRules> {
+pub(crate) fn compiled() -> Arc<CompiledRules> {
     let rules = RuleSet::default();
     let key = SecretKey([7; 32]);
     let compiled =
@@ -90,17 +90,18 @@ pub(super) fn compiled() -> Arc<CompiledRules> {
     Arc::new(compiled.unwrap())
 }
 
-pub(super) fn assign(compiled: &CompiledRules, mut request: Request<'_>) -> Assigned {
+pub(crate) fn assign(compiled: &CompiledRules, mut request: Request<'_>) -> Assigned {
     let mut arena = Vec::new();
     let assignment = compiled.assign(&mut request, true, &mut Scratch::default(), &mut arena);
     assignment.into_assigned(arena.into())
 }
 
 /// State in a store, changes into a part.
-pub(super) struct StoreBackend {
+pub(crate) struct StoreBackend {
     store: Store,
     compiled: Arc<CompiledRules>,
     part: Option<Part>,
+    changes: Vec<SessionChange>,
     expire: Option<Day>,
 }
 
@@ -131,33 +132,34 @@ impl SessionBackend for StoreBackend {
     fn change(&mut self, epoch: Epoch, change: DayChange) {
         let part = self.part.get_or_insert_with(|| self.store.part(epoch, 0));
         part.day_change(&change).unwrap();
+        self.changes.extend(change.sessions);
     }
 
     fn seal(&mut self, _: Epoch, _: EpochCounts) {}
 }
 
 /// A store with what is fed into it, and what it should hold.
-pub(super) struct Fed {
-    pub(super) directory: tempfile::TempDir,
-    pub(super) store: Store,
-    pub(super) compiled: Arc<CompiledRules>,
+pub(crate) struct Fed {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) compiled: Arc<CompiledRules>,
     sessionizer: Sessionizer<StoreBackend>,
     /// Epochs are staged and promoted, as several processes do it.
-    pub(super) stages: bool,
-    pub(super) epoch: u64,
-    pub(super) sessions: BTreeMap<SessionId, Arc<Session>>,
-    pub(super) requests: Vec<Assigned>,
+    pub(crate) stages: bool,
+    pub(crate) epoch: u64,
+    pub(crate) sessions: BTreeMap<SessionId, Arc<Session>>,
+    pub(crate) requests: Vec<Assigned>,
 }
 
 /// Hot state for almost nothing, so that nearly every epoch reads from the store.
 const HOT_BYTES: usize = 4 << 10;
 
 /// What is acknowledged is noted, and the log is read strictly.
-pub(super) fn synced() -> StoreOptions {
+pub(crate) fn synced() -> StoreOptions {
     StoreOptions { sync: true, ..options() }
 }
 
-pub(super) fn options() -> StoreOptions {
+pub(crate) fn options() -> StoreOptions {
     let small = 16 << 20;
     StoreOptions {
         cache_bytes: small,
@@ -168,16 +170,16 @@ pub(super) fn options() -> StoreOptions {
 }
 
 impl Fed {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(options())
     }
 
-    pub(super) fn with(options: StoreOptions) -> Self {
+    pub(crate) fn with(options: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self::in_directory(directory, options)
     }
 
-    pub(super) fn in_directory(directory: tempfile::TempDir, options: StoreOptions) -> Self {
+    pub(crate) fn in_directory(directory: tempfile::TempDir, options: StoreOptions) -> Self {
         let store = Store::open(directory.path(), options).unwrap();
         let compiled = compiled();
         Self {
@@ -193,16 +195,16 @@ impl Fed {
     }
 
     /// Gives the hot state more room than anything needs.
-    pub(super) fn keep_hot(&mut self) {
+    pub(crate) fn keep_hot(&mut self) {
         self.sessionizer = sessionizer(&self.store, &self.compiled, usize::MAX);
     }
 
-    pub(super) fn hot_bytes(&self) -> usize {
+    pub(crate) fn hot_bytes(&self) -> usize {
         self.sessionizer.hot_bytes()
     }
 
     /// Closes the store and opens it again.
-    pub(super) fn reopen(self) -> Self {
+    pub(crate) fn reopen(self) -> Self {
         let Self { directory, store, sessionizer: old, .. } = self;
         drop((store, old));
         let store = Store::open(directory.path(), options()).unwrap();
@@ -211,24 +213,35 @@ impl Fed {
     }
 
     /// One epoch of new requests; `remove` picks known ones to take back.
-    pub(super) fn feed(&mut self, specs: &[Spec], remove: &[usize]) {
+    pub(crate) fn feed(&mut self, specs: &[Spec], remove: &[usize]) {
         self.feed_with(specs, remove, Commit::default());
     }
 
     /// One epoch with one request.
-    pub(super) fn feed_assigned(&mut self, request: Assigned) {
+    pub(crate) fn feed_assigned(&mut self, request: Assigned) {
         self.requests.push(request.clone());
         let commit = self.process(vec![(request, 1)], Commit::default());
         self.write(commit);
     }
 
-    pub(super) fn feed_with(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) {
+    /// One epoch of requests that come and go; the changes of sessions.
+    pub(crate) fn feed_events(
+        &mut self,
+        events: Vec<(Assigned, isize)>,
+        commit: Commit,
+    ) -> Vec<SessionChange> {
+        let commit = self.process(events, commit);
+        self.write(commit);
+        std::mem::take(&mut self.sessionizer.backend().changes)
+    }
+
+    pub(crate) fn feed_with(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) {
         let commit = self.commit_of(specs, remove, commit);
         self.write(commit);
     }
 
     /// One epoch that is not written yet; to be written before anything else is fed.
-    pub(super) fn commit_of(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) -> Commit {
+    pub(crate) fn commit_of(&mut self, specs: &[Spec], remove: &[usize], commit: Commit) -> Commit {
         let mut events = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
             let request = spec.request(&format!("r{}-{number}", self.epoch + 1));
@@ -275,7 +288,7 @@ impl Fed {
         Commit { epoch, parts, ..commit }
     }
 
-    pub(super) fn view(&self) -> StoreView {
+    pub(crate) fn view(&self) -> StoreView {
         let context = ViewContext {
             rules: Arc::new(RuleSet::default()),
             compiled: self.compiled.clone(),
@@ -285,7 +298,7 @@ impl Fed {
     }
 
     /// The requests of a session, as the sessionizer saw them.
-    pub(super) fn requests_of(&self, session: &Session) -> Vec<Request<'_>> {
+    pub(crate) fn requests_of(&self, session: &Session) -> Vec<Request<'_>> {
         let inside = |request: &&Assigned| {
             request.identity == session.identity.id && session.contains(request.ts)
         };
@@ -298,10 +311,10 @@ impl Fed {
 }
 
 /// A column family, a key, its value.
-pub(super) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
+pub(crate) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
 
 /// All keys and values of a store, without what is staged and how often it was opened.
-pub(super) fn contents(store: &Store) -> Contents {
+pub(crate) fn contents(store: &Store) -> Contents {
     let mut all = Vec::new();
     for family in Family::ALL.into_iter().filter(|family| *family != Family::Staged) {
         let entries = store.inner.db.full_iterator_cf(store.inner.cf(family), IteratorMode::Start);
@@ -320,13 +333,18 @@ fn sessionizer(
     compiled: &Arc<CompiledRules>,
     hot_bytes_max: usize,
 ) -> Sessionizer<StoreBackend> {
-    let backend =
-        StoreBackend { store: store.clone(), compiled: compiled.clone(), part: None, expire: None };
+    let backend = StoreBackend {
+        store: store.clone(),
+        compiled: compiled.clone(),
+        part: None,
+        changes: Vec::new(),
+        expire: None,
+    };
     Sessionizer::new(backend, hot_bytes_max)
 }
 
 /// When sessions close in the zone of the tests.
-pub(super) fn closes_at(session: &Session) -> EventTime {
+pub(crate) fn closes_at(session: &Session) -> EventTime {
     let next_day = DayZone::utc().start_of(Day(session.day.0 + 1));
     EventTime(session.end.0 + i64::from(session.gap_ms)).min(next_day)
 }

@@ -13,7 +13,7 @@ use super::{AGENTS, APPS, Commit, DAY, Fed, Spec, closes_at};
 use crate::query::{Cursor, Filter, Order, RequestFilter, RequestQuery, SessionQuery, Statistic};
 use crate::service::View;
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     let who = (0..6_u8, -1500..3000_i64, 0..3_u8, 0..4_u8);
     let what = (prop::sample::select(vec![0, 200, 200, 302, 404, 503]), 0..4_u8, 0..3_u8);
     (who, what, prop::bool::weighted(0.2), prop::bool::weighted(0.1), any::<bool>()).prop_map(
@@ -33,14 +33,14 @@ fn spec() -> impl Strategy<Value = Spec> {
     )
 }
 
-type EpochSpec = (Vec<Spec>, Vec<usize>);
+pub(crate) type EpochSpec = (Vec<Spec>, Vec<usize>);
 
-fn epochs() -> impl Strategy<Value = Vec<EpochSpec>> {
+pub(crate) fn epochs() -> impl Strategy<Value = Vec<EpochSpec>> {
     let removed = prop::collection::vec(any::<usize>(), 0..4);
     prop::collection::vec((prop::collection::vec(spec(), 0..40), removed), 1..5)
 }
 
-fn instant() -> impl Strategy<Value = EventTime> {
+pub(crate) fn instant() -> impl Strategy<Value = EventTime> {
     (-1600..3100_i64).prop_map(|minute| EventTime(DAY * 86_400_000 + minute * 60_000))
 }
 
@@ -81,7 +81,7 @@ fn group() -> impl Strategy<Value = RequestFilter> {
     )
 }
 
-fn statistic() -> impl Strategy<Value = Statistic> {
+pub(crate) fn statistic() -> impl Strategy<Value = Statistic> {
     prop::sample::select(vec![
         Statistic::Start,
         Statistic::Start,
@@ -98,7 +98,7 @@ fn statistic() -> impl Strategy<Value = Statistic> {
     ])
 }
 
-fn filter() -> impl Strategy<Value = Filter> {
+pub(crate) fn filter() -> impl Strategy<Value = Filter> {
     let identity = |at: u8| match at % 3 {
         0 => IdentityId::of("client", &format!("10.0.0.1|{}", AGENTS[0]), ""),
         _ => IdentityId::of("session-id", &format!("s{at}"), ""),
