@@ -110,7 +110,7 @@ pub(super) mod tests {
             value: text.into(),
             qualifier: "".into(),
             weak: start % 2 == 0,
-            secret: values % 2 == 0,
+            secret: values.is_multiple_of(2),
         };
         let (start, end) = (EventTime(start), EventTime(start + values as i64));
         Arc::new(Session {
