@@ -99,9 +99,20 @@ fn main() {
     engine.join().expect("the engine ends well");
 }
 
+/// The server's, but for what is tried out here.
+fn store_options() -> StoreOptions {
+    let default = StoreOptions::default();
+    let mb = |name: &str, bytes: usize| (number(name, (bytes >> 20) as u64) as usize) << 20;
+    StoreOptions {
+        cache_bytes: mb("CACHE_MB", default.cache_bytes),
+        write_buffer_bytes: mb("BUFFERS_MB", default.write_buffer_bytes),
+        ..default
+    }
+}
+
 fn start(dir: &Path) -> Engine {
     Engine::start(Settings {
-        store: Store::open(dir, StoreOptions::default()).expect("a new store"),
+        store: Store::open(dir, store_options()).expect("a new store"),
         rules: RuleSet::default(),
         key: SecretKey([7; 32]),
         applications: Applications::default(),

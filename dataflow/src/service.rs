@@ -32,6 +32,9 @@ pub enum ServiceError {
     /// The engine is stopping, or has stopped after a failure.
     #[error("the engine is not running")]
     Stopped,
+    /// The engine stopped after a failure; the process ends.
+    #[error("the engine stopped: {0}")]
+    Failed(String),
     /// The epoch asked for was not reached in time.
     #[error("epoch {0} is not committed yet")]
     NotYet(u64),
@@ -59,7 +62,7 @@ pub trait Reader: Send + Sync + 'static {
     /// A view that stays at the newest committed epoch while it is held. Hold it briefly.
     ///
     /// # Errors
-    /// [`ServiceError::Stopped`].
+    /// [`ServiceError::Stopped`], [`ServiceError::Failed`].
     fn view(&self) -> Result<Arc<dyn View>, ServiceError>;
 
     /// Waits until an epoch is committed.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::source::SourceSpec;
+use spoor_dataflow::store::care::Control;
 use spoor_graphql::ServerOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Failure, setup};
 use crate::cli::ServeArgs;
 
+/// How long a server whose engine failed says so to who asks, before the process ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How often the server looks whether the engine still runs.
 const ENGINE_CHECK: Duration = Duration::from_millis(200);
 
@@ -52,6 +55,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
     })?;
     let (store, key) = setup::store(&config, &config.store.dir, true)?;
+    let tools = Control::start(store.clone()).map_err(Failure::failed)?;
     let engine = Engine::start(Settings {
         store,
         key,
@@ -85,6 +89,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(ENGINE_CHECK);
     tracing::info!("stopping: committing what was taken");
+    drop(tools);
     engine.stop();
     engine.join().map_err(Failure::failed)?;
     served
@@ -111,4 +116,5 @@ async fn ended(engine: &Engine) {
     while engine.is_running() {
         tokio::time::sleep(ENGINE_CHECK).await;
     }
+    tokio::time::sleep(FAREWELL).await;
 }

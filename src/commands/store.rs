@@ -189,7 +189,7 @@ impl Bar {
         Self::new("{msg:12} {bar:30} {bytes} of {total_bytes}, {eta} left")
     }
 
-    fn show(&self, what: &str, done: u64, total: u64) {
+    fn show(&self, what: &str, done: u64, total: u64) -> bool {
         if let Some(bar) = &self.0 {
             if bar.message() != what {
                 bar.set_message(what.to_owned());
@@ -197,6 +197,7 @@ impl Bar {
             bar.set_length(total);
             bar.set_position(done);
         }
+        true
     }
 
     fn end(&self) {

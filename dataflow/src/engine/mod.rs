@@ -299,6 +299,12 @@ impl Context {
         }
     }
 
+    /// Why everything stopped.
+    pub(crate) fn why_failed(&self) -> String {
+        let failure = self.failure.lock();
+        failure.as_ref().map_or_else(|| "its log says why".into(), |(_, reason)| reason.clone())
+    }
+
     /// Tells the other processes why this one stops.
     pub(crate) fn say_why(&self) {
         let Some(mail) = &self.mail else { return };

@@ -68,7 +68,7 @@ impl Context {
     /// A view of the newest committed epoch.
     pub(crate) fn view(&self) -> Result<Arc<StoreView>, ServiceError> {
         if self.plan.has_failed() {
-            return Err(ServiceError::Stopped);
+            return Err(ServiceError::Failed(self.why_failed()));
         }
         Ok(Arc::clone(&self.published().view))
     }

@@ -182,6 +182,7 @@ impl Store {
         is_safe: bool,
     ) -> Result<(), StoreError> {
         let Prepared { epoch, batch, next, dropped } = prepared;
+        self.inner.before_write(epoch)?;
         let mut committed = self.inner.committed.lock();
         write::write(&self.inner.db, batch, durability)?;
         if is_safe {

@@ -98,6 +98,9 @@ pub enum StoreError {
     /// A running server did not do what it was asked for.
     #[error("the process that has the store open did not do it: {0}")]
     Asked(String),
+    /// Long work was given up.
+    #[error("given up: the process stops")]
+    GivenUp,
     /// A restore into it did not end.
     #[error(
         "{} holds an unfinished copy of a store; empty it and restore again",

@@ -49,7 +49,7 @@ pub use commit::Commit;
 pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
-pub use options::StoreOptions;
+pub use options::{StoreOptions, WriteHook};
 pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
 pub(crate) use view::LettersBefore;
@@ -82,6 +82,7 @@ pub(super) struct Inner {
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
     witness: care::Witness,
+    before_write: Option<WriteHook>,
     /// Size of the last epoch's largest part: what to expect of the next.
     part_bytes: AtomicUsize,
     /// Goes last: until then the database may write.
@@ -91,6 +92,11 @@ pub(super) struct Inner {
 impl Inner {
     fn cf(&self, family: Family) -> &ColumnFamily {
         self.db.cf_handle(family.name()).expect("every column family was opened")
+    }
+
+    /// Lets whoever stands between the engine and the disk have a say.
+    fn before_write(&self, epoch: Epoch) -> Result<(), StoreError> {
+        self.before_write.as_ref().map_or(Ok(()), |hook| hook.0(epoch))
     }
 
     /// Bytes on disk, without the write-ahead log.
@@ -148,6 +154,7 @@ impl Store {
             committed: Mutex::new(committed),
             views: Mutex::default(),
             witness: care::Witness::open(directory)?,
+            before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),
             _lock: lock,
         };

@@ -5,12 +5,15 @@
 //! prefix filters, in memory too, make the first sight of an identity on a day cheap. Column
 //! families are always opened with these options and all of them together, never with defaults.
 
+use std::sync::Arc;
+
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, DBCompressionType,
     DBRecoveryMode, Options, SliceTransform, WriteBufferManager,
 };
-use spoor_operators::time::DayZone;
+use spoor_operators::time::{DayZone, Epoch};
 
+use super::StoreError;
 use super::keys::IDENTITY_DAY_BYTES;
 use super::spill::SpillOptions;
 
@@ -83,6 +86,18 @@ pub struct StoreOptions {
     pub spill: SpillOptions,
     /// The zone days are counted in.
     pub zone: DayZone,
+    /// Called before each write of an epoch, for tests of disks that are slow or fail.
+    pub before_write: Option<WriteHook>,
+}
+
+/// Stands between the engine and the disk: it may wait, or refuse.
+#[derive(Clone)]
+pub struct WriteHook(pub Arc<dyn Fn(Epoch) -> Result<(), StoreError> + Send + Sync>);
+
+impl std::fmt::Debug for WriteHook {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("WriteHook")
+    }
 }
 
 impl Default for StoreOptions {
@@ -94,6 +109,7 @@ impl Default for StoreOptions {
             index_request_ids: true,
             spill: SpillOptions::default(),
             zone: DayZone::utc(),
+            before_write: None,
         }
     }
 }

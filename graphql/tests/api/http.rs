@@ -174,3 +174,37 @@ async fn other_origins_are_let_in_by_name_only() {
     assert_eq!(server.send(from("OPTIONS", "https://console.example")).await.status, 204);
     assert_eq!(server.send(from("OPTIONS", "https://evil.example")).await.status, 403);
 }
+
+#[tokio::test]
+async fn probes_and_pushes_say_what_became_of_the_engine() {
+    let server = Server::default();
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let push = || Request::post("/v1/requests").body(Body::from("{}")).unwrap();
+    let full = ServiceError::Failed("there is no room for the store: /data/000007.log".into());
+    let behind = ServiceError::Limit("too many pushes wait; try again later".into());
+    // The engine, then what answers: liveness, readiness, a push.
+    for (engine, healthz, readyz, pushed) in [
+        (None, 200, 200, 200),
+        (Some(ServiceError::Stopped), 200, 503, 503),
+        (Some(full), 503, 503, 503),
+        (Some(behind), 200, 503, 429),
+    ] {
+        *server.mock.stopped.lock() = engine.clone();
+        let (lives, ready) =
+            (server.send(get("/healthz")).await, server.send(get("/readyz")).await);
+        let taken = server.send(push()).await;
+        let statuses = [lives.status, ready.status, taken.status].map(|status| status.as_u16());
+        assert_eq!(statuses, [healthz, readyz, pushed], "{engine:?}");
+        if let Some(error) = engine {
+            let said = ready.body.as_str().unwrap();
+            assert!(said.contains(&error.to_string()), "{said}");
+            assert_eq!(taken.headers.get("retry-after").unwrap(), "1");
+            assert!(!taken.body.to_string().contains("/data"), "{}", taken.body);
+        }
+    }
+    // Clients are not told of files.
+    *server.mock.stopped.lock() = Some(ServiceError::Failed("/data/000007.log".into()));
+    let answer = server.post("{ sessions { epoch } }", json!({})).await;
+    assert_eq!(answer.code(), "UNAVAILABLE");
+    assert!(!answer.body.to_string().contains("/data"), "{}", answer.body);
+}

@@ -57,6 +57,8 @@ pub struct Mock {
     pub read_delay: Mutex<Duration>,
     /// Reads of session pages fail with this.
     pub failure: Mutex<Option<ServiceError>>,
+    /// The engine has stopped, for this reason.
+    pub stopped: Mutex<Option<ServiceError>>,
     /// Events that subscriptions handed out.
     pub events: AtomicU64,
     /// Subscriptions that are open.
@@ -74,6 +76,7 @@ impl Mock {
             remembered_from: AtomicU64::new(0),
             read_delay: Mutex::default(),
             failure: Mutex::default(),
+            stopped: Mutex::default(),
             events: AtomicU64::new(0),
             open: AtomicU64::new(0),
         })
@@ -244,6 +247,9 @@ struct Handle(Arc<Mock>);
 
 impl Reader for Handle {
     fn view(&self) -> Result<Arc<dyn View>, ServiceError> {
+        if let Some(error) = self.0.stopped.lock().clone() {
+            return Err(error);
+        }
         Ok(Arc::new(MockView { mock: self.0.clone(), state: self.0.at() }))
     }
 
@@ -498,6 +504,10 @@ impl Ingest for Handle {
         key: Option<String>,
     ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
         let (sender, receiver) = oneshot::channel();
+        if let Some(error) = self.0.stopped.lock().clone() {
+            let _ = sender.send(Err(error));
+            return receiver;
+        }
         let mut pushes = self.0.pushes.lock();
         let known = key.as_ref().and_then(|key| pushes.get(key).cloned());
         let answer = known.unwrap_or_else(|| self.0.commit(&String::from_utf8_lossy(&body)));

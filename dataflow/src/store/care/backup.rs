@@ -122,13 +122,13 @@ fn copy_out(
     for (name, _) in &names {
         let mut copied = copy::file((database, &target), name, &mut |bytes| {
             done += bytes;
-            watch("copying", done, total);
+            watch("copying", done, total)
         })?;
         copied.name = format!("db/{name}");
         files.push(copied);
     }
     if directory.join(secret::FILE).exists() {
-        files.push(copy::file((directory, to), secret::FILE, &mut |_| {})?);
+        files.push(copy::file((directory, to), secret::FILE, &mut |_| true)?);
     }
     copy::sync(&target)?;
     // The copy is opened before it is called a backup.
@@ -178,7 +178,7 @@ fn copy_in(
     for file in &backup.files {
         let copied = copy::file((from, directory), &file.name, &mut |bytes| {
             done += bytes;
-            watch("copying", done, total);
+            watch("copying", done, total)
         });
         match copied {
             Ok(copied) if copied == *file => {}

@@ -130,11 +130,12 @@ fn answer(stream: &UnixStream, store: &Store, stop: &AtomicBool) -> std::io::Res
     tracing::info!("backing up to {}", to.display());
     let mut told = 0;
     let done = store.backup(&to, &mut |_, done, total| {
-        if done - told >= TELL_BYTES && !stop.load(Ordering::Acquire) {
+        if done - told >= TELL_BYTES {
             told = done;
             // A backup goes on when nobody looks at it any more.
             let _ = tell(stream, &Answer::Progress { done, total });
         }
+        !stop.load(Ordering::Acquire)
     });
     match done {
         Ok(backup) => {
@@ -172,7 +173,9 @@ pub fn ask_backup(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Backu
     for line in BufReader::new(&stream).lines() {
         let answer = serde_json::from_str(&line.map_err(failed)?);
         match answer.map_err(|error| StoreError::Asked(error.to_string()))? {
-            Answer::Progress { done, total } => watch("copying", done, total),
+            Answer::Progress { done, total } => {
+                watch("copying", done, total);
+            }
             Answer::Done(backup) => return Ok(backup),
             Answer::Failed(text) => return Err(StoreError::Asked(text)),
         }

@@ -25,11 +25,11 @@ pub(super) struct Copied {
     pub(super) blake3: String,
 }
 
-/// Copies a file that is not there yet. `done` hears of each chunk.
+/// Copies a file that is not there yet. `done` hears of each chunk, and ends it with `false`.
 pub(super) fn file(
     (from, to): (&Path, &Path),
     name: &str,
-    done: &mut dyn FnMut(u64),
+    done: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Copied, StoreError> {
     let (source, target) = (from.join(name), to.join(name));
     let mut input = File::open(&source).map_err(|error| StoreError::file(&source, error))?;
@@ -49,7 +49,9 @@ pub(super) fn file(
         hasher.update(&chunk[..read]);
         output.write_all(&chunk[..read]).map_err(failed)?;
         bytes += read as u64;
-        done(read as u64);
+        if !done(read as u64) {
+            return Err(StoreError::GivenUp);
+        }
     }
     output.sync_all().map_err(failed)?;
     Ok(Copied { name: name.into(), bytes, blake3: hasher.finalize().to_hex().to_string() })

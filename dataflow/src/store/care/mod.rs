@@ -49,8 +49,9 @@ const FILES: [&str; 8] = [
     "lost+found",
 ];
 
-/// What long work tells on its way: what it is at, how much of how much is done.
-pub type Watch<'a> = &'a mut dyn FnMut(&str, u64, u64);
+/// What long work tells on its way: what it is at, how much of how much is done. A copy is given up
+/// when the answer is `false`.
+pub type Watch<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
 /// Makes the directory of a store if need be, and takes its lock.
 ///

@@ -1,0 +1,149 @@
+//! A disk that is slow, full or broken, as the engine sees it: late is not wrong, and what was
+//! acknowledged is there afterwards.
+
+#![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
+use spoor_dataflow::service::{PushAnswer, ServiceError};
+use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
+use spoor_dataflow::verify::verify;
+use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
+use spoor_operators::inventory::Descriptions;
+use spoor_operators::rules::RuleSet;
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::oneshot::error::TryRecvError;
+
+const KEY: SecretKey = SecretKey([7; 32]);
+/// Small, so that a few pushes fill all epochs that may be on their way.
+const EPOCH_BYTES: usize = 256;
+/// More pushes than may wait anywhere.
+const PUSHES_MAX: u64 = 1000;
+
+type Answer = Receiver<Result<PushAnswer, ServiceError>>;
+
+fn start(dir: &Path, hook: Option<WriteHook>) -> Engine {
+    let options = StoreOptions { before_write: hook, ..StoreOptions::default() };
+    let settings = Settings {
+        store: Store::open(dir, options).unwrap(),
+        rules: RuleSet::default(),
+        key: KEY,
+        applications: Applications::default(),
+        descriptions: Descriptions::default(),
+        sources: Vec::new(),
+        cluster: None,
+        workers: 2,
+        hot_bytes_max: 1 << 20,
+        epochs: EpochLimits {
+            age_min: Duration::from_millis(1),
+            bytes_max: EPOCH_BYTES,
+            ..EpochLimits::default()
+        },
+        ends_with_sources: false,
+        refuses_future: false,
+        remembers_changes: true,
+    };
+    Engine::start(settings).unwrap()
+}
+
+fn push(engine: &Engine, number: u64) -> Answer {
+    let line = format!(
+        r#"{{"id":"r{number}","ts":{},"method":"GET","host":"h","path":"/","ip":"10.0.0.{}"}}"#,
+        1_772_431_200_000 + number,
+        number % 50
+    );
+    engine.services().ingest.push(line.into(), None)
+}
+
+/// What is there after a restart is exactly what was acknowledged, and whole.
+fn check_after_restart(dir: &Path, acknowledged: u64) {
+    let store = Store::open(dir, StoreOptions::default()).unwrap();
+    assert_eq!(store.numbers().requests, acknowledged);
+    let (rules, _) = store.rules().unwrap().unwrap();
+    let (applications, descriptions) = (Applications::default(), Descriptions::default());
+    let rules = CompiledRules::new(&rules, &KEY, &applications, &descriptions).unwrap();
+    let report = verify(&store, &rules, 10, &mut |_| {}).unwrap();
+    assert_eq!(report.listed, [""; 0]);
+    drop(store);
+    let engine = start(dir, None);
+    assert_eq!(push(&engine, PUSHES_MAX).blocking_recv().unwrap().unwrap().counts.accepted, 1);
+    engine.stop();
+    engine.join().unwrap();
+}
+
+#[test]
+fn while_the_disk_is_slow_pushes_wait_or_are_told_to_come_back_and_none_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Arc::new((Mutex::new(true), Condvar::new()));
+    let disk = Arc::clone(&gate);
+    let engine = start(
+        dir.path(),
+        Some(WriteHook(Arc::new(move |_| {
+            let mut open = disk.0.lock();
+            disk.1.wait_while(&mut open, |open| !*open);
+            Ok(())
+        }))),
+    );
+    assert!(push(&engine, 0).blocking_recv().unwrap().is_ok());
+    *gate.0.lock() = false;
+    let (mut waiting, mut refused) = (Vec::new(), None);
+    for number in 1..PUSHES_MAX {
+        let mut answer = push(&engine, number);
+        match answer.try_recv() {
+            Err(TryRecvError::Empty) => waiting.push(answer),
+            Ok(Err(error)) => {
+                refused = Some(error);
+                break;
+            }
+            other => panic!("answered before the disk has it: {other:?}"),
+        }
+    }
+    let refused = refused.expect("the room for what waits is bounded");
+    assert!(matches!(refused, ServiceError::Limit(_)), "{refused}");
+    assert!(engine.services().reader.view().is_ok(), "it can be read meanwhile");
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    let mut acknowledged = 1;
+    for answer in waiting {
+        acknowledged += answer.blocking_recv().unwrap().unwrap().counts.accepted;
+    }
+    engine.stop();
+    engine.join().unwrap();
+    check_after_restart(dir.path(), acknowledged);
+}
+
+#[test]
+fn a_failed_write_stops_everything_says_why_and_loses_nothing_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fails, failing) = mpsc::channel();
+    let failing = Mutex::new(failing);
+    let engine = start(
+        dir.path(),
+        Some(WriteHook(Arc::new(move |_| match failing.lock().try_recv() {
+            Ok(()) => Err(StoreError::NoRoom("IO error: No space left on device".into())),
+            Err(_) => Ok(()),
+        }))),
+    );
+    let mut acknowledged = 0;
+    for number in 0..20 {
+        acknowledged += push(&engine, number).blocking_recv().unwrap().unwrap().counts.accepted;
+    }
+    fails.send(()).unwrap();
+    let answers: Vec<_> = (20..40).map(|number| push(&engine, number)).collect();
+    for answer in answers {
+        assert!(!matches!(answer.blocking_recv(), Ok(Ok(_))), "nothing is acknowledged any more");
+    }
+    let Err(ServiceError::Failed(said)) = engine.services().reader.view() else {
+        panic!("readers are told that it failed");
+    };
+    assert!(said.contains("no room") && said.contains("No space left"), "{said}");
+    assert!(!engine.is_running());
+    let ended = engine.join().unwrap_err().to_string();
+    assert!(ended.contains("no room") && ended.contains("make room"), "{ended}");
+    check_after_restart(dir.path(), acknowledged);
+}
