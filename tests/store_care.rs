@@ -209,7 +209,12 @@ fn check_full_disk(
     }
     let failed = failed.expect("the disk is full in the end");
     assert!(matches!(failed, Some(503) | None), "{failed:?}");
-    // For a moment it says why; it may have ended already.
+    // From then on, until it has ended, it says why.
+    let begin = Instant::now();
+    while matches!(server.ask("GET", "/readyz", ""), Some((200, _))) {
+        assert!(begin.elapsed() < DEADLINE, "it failed, and says that it is ready");
+        std::thread::sleep(POLL);
+    }
     for path in ["/readyz", "/healthz"] {
         if let Some((status, said)) = server.ask("GET", path, "") {
             assert!(status == 503 && said.contains("no room"), "{path} {status} {said}");
@@ -248,7 +253,8 @@ impl Mount {
     fn new(dir: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir(dir).expect("a directory");
         let options = format!("size={size},mode=0700");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "spoor"]).arg(dir);
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "spoor"]).arg(dir);
         let mounted = mount.stderr(Stdio::null()).status();
         mounted.is_ok_and(|status| status.success()).then(|| Self(dir.to_owned()))
     }

@@ -86,7 +86,7 @@ impl Tally {
                 self.answers += 1;
             }
             Some(meta::BLOB) => blob(rest, value)?,
-            // Counters of closing sessions, as stores had them once: nobody reads them any more.
+            // Counters of closing sessions, as stores had them once; nobody reads them any more.
             Some(b'c') => {
                 meta::parse_numbered(key)?;
             }

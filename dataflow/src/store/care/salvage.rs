@@ -9,6 +9,7 @@ use std::path::Path;
 use rocksdb::{Cache, DB, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions};
 
 use super::super::options::Recovery;
+use super::super::staged::Writer;
 use super::super::{Family, StoreError, StoreOptions, secret};
 use super::check::{self, CheckReport};
 use super::{Lock, Watch, copy, open, witness};
@@ -40,7 +41,9 @@ pub fn salvage(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Salvaged
     if let Some((committed, zone)) = &standing {
         check::rows(&source, zone, committed, &mut report, watch);
     }
-    let epoch = standing.and_then(|(committed, _)| committed.epoch);
+    // What is staged is saved with the rest, and promoted or discarded as it would have been.
+    let staged = Writer::load(&source).map(|writer| writer.staged).unwrap_or_default();
+    let epoch = standing.and_then(|(committed, _)| committed.epoch.max(staged));
     let (Some(epoch), 0) = (epoch, report.problems) else {
         let first = report.listed.into_iter().next();
         let text = first.unwrap_or_else(|| "nothing was committed in it".into());
