@@ -93,6 +93,8 @@ pub fn store(
     searchable: bool,
 ) -> Result<(Store, SecretKey), Failure> {
     let zone = DayZone::named(&config.rules.settings.day_zone).map_err(Failure::usage)?;
+    // What does not wait for the disk is a bulk load.
+    let sized = if config.store.sync { StoreOptions::default() } else { StoreOptions::bulk() };
     let options = StoreOptions {
         zone,
         sync: config.store.sync,
@@ -101,7 +103,7 @@ pub fn store(
             bytes_max: config.store.spill_bytes.0,
             codec: config.store.spill_codec,
         },
-        ..StoreOptions::default()
+        ..sized
     };
     let store = Store::open(directory, options).map_err(Failure::failed)?;
     let key = match config.secrets.read().map_err(Failure::usage)? {

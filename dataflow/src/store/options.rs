@@ -100,11 +100,19 @@ impl std::fmt::Debug for WriteHook {
     }
 }
 
+impl StoreOptions {
+    /// For a bulk load: more memory, fewer and larger files.
+    #[must_use]
+    pub fn bulk() -> Self {
+        Self { cache_bytes: 128 << 20, write_buffer_bytes: 192 << 20, ..Self::default() }
+    }
+}
+
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            cache_bytes: 128 << 20,
-            write_buffer_bytes: 192 << 20,
+            cache_bytes: 96 << 20,
+            write_buffer_bytes: 96 << 20,
             sync: true,
             index_request_ids: true,
             spill: SpillOptions::default(),

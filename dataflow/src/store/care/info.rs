@@ -75,6 +75,9 @@ pub struct SourceInfo {
 /// # Errors
 /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::Format`].
 pub fn info(directory: &Path) -> Result<Info, StoreError> {
+    if !directory.join("db").is_dir() {
+        return Err(StoreError::NotAStore(directory.into()));
+    }
     let (_lock, in_use_by) = match Lock::take_to_read(directory) {
         Ok(lock) => (lock, None),
         Err(StoreError::InUse { pid, .. }) => (None, Some(pid.unwrap_or(0))),

@@ -34,6 +34,9 @@ pub struct Salvaged {
 /// [`StoreError::Damaged`] when there is no whole epoch, [`StoreError::InUse`],
 /// [`StoreError::NotEmpty`], failed writes.
 pub fn salvage(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Salvaged, StoreError> {
+    if !directory.join("db").is_dir() {
+        return Err(StoreError::NotAStore(directory.into()));
+    }
     let _lock = Lock::take_to_read(directory)?;
     let source = open::to_read(directory, Recovery::UpToDamage).map_err(no_epoch)?;
     let mut report = CheckReport::default();

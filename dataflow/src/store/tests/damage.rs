@@ -190,20 +190,19 @@ fn damage_is_an_error_or_the_state_of_an_epoch() {
     for file in &files {
         let size = fs::metadata(sample.directory.path().join(file)).unwrap().len() as usize;
         // As cut as it can be, in the middle, and near the end.
-        for keep in [0, size / 3, size / 2, size.saturating_sub(7), size.saturating_sub(1)] {
+        for keep in [0, size / 2, size.saturating_sub(7), size.saturating_sub(1)] {
             count(sample.check(file, &format!("cut to {keep} of {size}"), |bytes| {
                 bytes.truncate(keep);
             }));
         }
-        for step in 0..9 {
-            let at = (size * step / 9 + step * 3).min(size.saturating_sub(1));
-            for mask in [1, 0xff] {
-                count(sample.check(file, &format!("byte {at} of {size} ^ {mask:#x}"), |bytes| {
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte ^= mask;
-                    }
-                }));
-            }
+        for step in 0..7 {
+            let at = (size * step / 7 + step * 3).min(size.saturating_sub(1));
+            let mask = if step % 2 == 0 { 1 } else { 0xff };
+            count(sample.check(file, &format!("byte {at} of {size} ^ {mask:#x}"), |bytes| {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= mask;
+                }
+            }));
         }
         count(sample.check(file, "zeros", |bytes| bytes.fill(0)));
         count(sample.check(file, "something appended", |bytes| bytes.extend_from_slice(b"more")));
