@@ -11,7 +11,7 @@ mod oracle;
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::{check_same, gunzip, replay, sample, shared, write};
+use common::{check_oracle, check_same, gunzip, ndjson, replay, sample, shared, write};
 use oracle::Oracle;
 use serde_json::{Value, json};
 
@@ -108,19 +108,11 @@ fn generated_traffic_with_tokens_from_answers() {
     let (_, sample) = sample("spoor.toml");
     let config =
         format!("{}\n[secrets]\nkey = \"0123456789abcdef\"\n", sample.replace("[secrets]", ""));
-    let dir = tempfile::tempdir().unwrap();
-    let config_file = write(dir.path(), "config.toml", &config);
     let args =
         ["generate", "--requests", "20000", "--seed", "5", "--users", "300", "--late", "0.2"];
     let traffic = common::spoor(&args, b"").stdout;
-    let mut oracle = Oracle::new(&config);
-    oracle.read("stdin", "ndjson", &traffic);
-    let expected = oracle.outcome();
+    let (_, expected) = check_oracle(&config, &traffic, &["1", "2", "3"]);
     assert!(expected.counts.duplicate > 0 && expected.counts.excluded > 0);
-    for workers in ["1", "2", "3"] {
-        let args = ["--config", &config_file, "--workers", workers, "--requests", "-"];
-        check_same(&replay(&args, &traffic), &expected, true);
-    }
     // The token of a login's answer and of later requests is one identity.
     let joined = expected.sessions.iter().filter(|session| {
         let line = session.line(false);
@@ -188,21 +180,12 @@ struct Agreement {
 fn agreement(events: &[Labelled]) -> Agreement {
     const GAP_MS: i64 = 30 * 60 * 1000;
     let config = "[[rules.grouping]]\nname = \"user\"\npoint = \"$request.cookie.uid\"\n";
-    let dir = tempfile::tempdir().unwrap();
-    let config_file = write(dir.path(), "config.toml", config);
-    let mut log = Vec::new();
-    for event in events {
-        let record = json!({
-            "id": event.id, "ts": event.ts, "method": "GET", "path": "/",
-            "request": { "cookies": { "uid": event.user } },
-        });
-        log.extend_from_slice(record.to_string().as_bytes());
-        log.push(b'\n');
-    }
-    let mut oracle = Oracle::new(config);
-    oracle.read("stdin", "ndjson", &log);
-    let replayed = replay(&["--config", &config_file, "--requests", "-"], &log);
-    check_same(&replayed, &oracle.outcome(), true);
+    let record = |event: &Labelled| {
+        json!({ "id": event.id, "ts": event.ts, "method": "GET", "path": "/",
+                "request": { "cookies": { "uid": event.user } } })
+    };
+    let log = ndjson(&events.iter().map(record).collect::<Vec<_>>());
+    let (replayed, _) = check_oracle(config, &log, &["2"]);
 
     let by_id: HashMap<&str, &Labelled> = events.iter().map(|e| (e.id.as_str(), e)).collect();
     let mut users: BTreeMap<&str, Vec<(&Value, &Labelled)>> = BTreeMap::new();

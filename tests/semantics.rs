@@ -5,10 +5,12 @@
 mod common;
 mod oracle;
 
-use std::io::Write as _;
 use std::path::Path;
 
-use common::{LINE_KEYS, Replay, SUMMARY_KEYS, check_same, replay, sample, spoor, write};
+use common::{
+    LINE_KEYS, Replay, SUMMARY_KEYS, check_oracle, check_same, gzip, ndjson, replay, sample, spoor,
+    write,
+};
 use oracle::Oracle;
 use serde_json::{Value, json};
 
@@ -26,26 +28,12 @@ fn at_ms(id: &str, ts: i64) -> Value {
             "request": { "headers": { "x-session-id": "s" } } })
 }
 
-fn log(records: &[Value]) -> Vec<u8> {
-    records.iter().flat_map(|record| format!("{record}\n").into_bytes()).collect()
-}
-
 /// Replays records; the result must be the oracle's, whatever their order and the workers.
 fn check_config(records: &[Value], config: &str) -> Replay {
-    let dir = tempfile::tempdir().unwrap();
-    let file = write(dir.path(), "config.toml", config);
     let mut reversed = records.to_vec();
     reversed.reverse();
-    for records in [records, &reversed] {
-        let bytes = log(records);
-        let mut oracle = Oracle::new(config);
-        oracle.read("stdin", "ndjson", &bytes);
-        for workers in ["1", "3"] {
-            let args = ["--config", &file, "--workers", workers, "--requests", "-"];
-            check_same(&replay(&args, &bytes), &oracle.outcome(), true);
-        }
-    }
-    replay(&["--config", &file, "--requests", "-"], &log(records))
+    check_oracle(config, &ndjson(&reversed), &["1", "3"]);
+    check_oracle(config, &ndjson(records), &["1", "3"]).0
 }
 
 fn check(records: &[Value], expected: &[&[&str]]) -> Replay {
@@ -98,7 +86,7 @@ fn a_duplicate_is_without_effect() {
     // Without an id of its own, a request is always another one.
     let mut anonymous = at("", 0);
     anonymous.as_object_mut().unwrap().remove("id");
-    let bytes = log(&[anonymous.clone(), anonymous]);
+    let bytes = ndjson(&[anonymous.clone(), anonymous]);
     assert_eq!(replay(&["-"], &bytes).lines[0]["requests"], 2);
 }
 
@@ -111,7 +99,7 @@ fn excluded_unkeyed_and_bad_requests_are_counted_and_in_no_session() {
     assert_eq!(replayed.lines.len(), 1);
 
     let bytes =
-        [&log(&[at("a", 0)])[..], b"{oops\n\n  \n{\"ts\":1}\n", &log(&[at("b", 1)])].concat();
+        [&ndjson(&[at("a", 0)])[..], b"{oops\n\n  \n{\"ts\":1}\n", &ndjson(&[at("b", 1)])].concat();
     let mut oracle = Oracle::new("");
     oracle.read("stdin", "ndjson", &bytes);
     let replayed = replay(&["--format", "ndjson", "-"], &bytes);
@@ -215,7 +203,7 @@ fn a_secret_value_is_neither_in_the_output_nor_on_the_disk() {
     let state = dir.path().join("state");
     let state = state.to_str().unwrap();
     let replayed =
-        replay(&["--config", &file, "--state", state, "--requests", "-"], &log(&records));
+        replay(&["--config", &file, "--state", state, "--requests", "-"], &ndjson(&records));
     assert_eq!(replayed.lines.len(), 2, "{}", replayed.output);
     assert_eq!(replayed.lines[1]["requests"], 100, "the query and the answer join");
     assert!(!replayed.output.contains(secret));
@@ -224,7 +212,7 @@ fn a_secret_value_is_neither_in_the_output_nor_on_the_disk() {
 
 #[test]
 fn lines_and_summary_have_exactly_their_keys_in_order() {
-    let replayed = replay(&["-"], &log(&[at("a", 0)]));
+    let replayed = replay(&["-"], &ndjson(&[at("a", 0)]));
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&replayed.lines[0]), LINE_KEYS);
     assert_eq!(keys(&replayed.summary), SUMMARY_KEYS);
@@ -233,15 +221,15 @@ fn lines_and_summary_have_exactly_their_keys_in_order() {
 #[test]
 fn inputs_may_be_compressed_and_several() {
     let dir = tempfile::tempdir().unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&log(&[at("b", 1)])).unwrap();
-    let plain = write(dir.path(), "a.log", log(&[at("a", 0)]));
-    let gzip = write(dir.path(), "b", gzip.finish().unwrap());
-    let zstd = write(dir.path(), "c", zstd::encode_all(&log(&[at("c", 2)])[..], 1).unwrap());
+    let plain = write(dir.path(), "a.log", ndjson(&[at("a", 0)]));
+    let gzipped = write(dir.path(), "b", gzip(&ndjson(&[at("b", 1)])));
+    let zstd = write(dir.path(), "c", zstd::encode_all(&ndjson(&[at("c", 2)])[..], 1).unwrap());
     let output = dir.path().join("sessions.ndjson");
     let output = output.to_str().unwrap();
-    let replayed =
-        replay(&["--output", output, "--requests", &plain, &gzip, &zstd, "-"], &log(&[at("d", 3)]));
+    let replayed = replay(
+        &["--output", output, "--requests", &plain, &gzipped, &zstd, "-"],
+        &ndjson(&[at("d", 3)]),
+    );
     assert_eq!(replayed.output, "");
     let line: Value = serde_json::from_slice(&std::fs::read(output).unwrap()).unwrap();
     assert_eq!(line["request_ids"], json!(["a", "b", "c", "d"]));
@@ -251,7 +239,7 @@ fn inputs_may_be_compressed_and_several() {
 fn retention_drops_whole_days() {
     let day = 24 * 60;
     let records = [at("a", 0), at("b", 2 * day), at("c", 3 * day), at("d", 4 * day)];
-    let replayed = replay(&["--retention", "1", "--requests", "-"], &log(&records));
+    let replayed = replay(&["--retention", "1", "--requests", "-"], &ndjson(&records));
     let kept: Vec<_> = replayed.lines.iter().map(|line| line["request_ids"][0].clone()).collect();
     assert_eq!(json!(kept), json!(["c", "d"]));
 }
@@ -284,7 +272,7 @@ fn the_exit_status_says_whose_fault_it_was() {
     let wrong = write(dir.path(), "wrong.toml", "[engine]\nworker = 1\n");
     let point = "[[rules.grouping]]\nname = \"k\"\npoint = \"$request.hat.x\"\n";
     let wrong_rule = write(dir.path(), "rule.toml", point);
-    let good = write(dir.path(), "good.log", log(&[at("a", 0)]));
+    let good = write(dir.path(), "good.log", ndjson(&[at("a", 0)]));
     let used = dir.path().join("used");
     std::fs::create_dir(&used).unwrap();
     write(&used, "something", "");
@@ -305,11 +293,26 @@ fn the_exit_status_says_whose_fault_it_was() {
     ] {
         check_failure(&args, b"", status, says);
     }
-    let mut torn = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    torn.write_all(&log(&[at("a", 0), at("b", 1)])).unwrap();
-    let torn = torn.finish().unwrap();
+    let torn = gzip(&ndjson(&[at("a", 0), at("b", 1)]));
     let torn = write(dir.path(), "torn.gz", &torn[..torn.len() - 12]);
     check_failure(&["replay", &torn], b"", 1, "torn.gz");
+}
+
+#[test]
+fn what_failed_is_told_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let unknown = write(dir.path(), "unknown.log", "what is\nthis\n");
+    let other = write(dir.path(), "other.log", "neither\n");
+    let torn = gzip(&ndjson(&[at("a", 0)]));
+    let torn = write(dir.path(), "torn.gz", &torn[..torn.len() - 12]);
+    for inputs in [vec![unknown.as_str()], vec![&torn], vec![&unknown, &torn, &other]] {
+        let output = spoor(&[&["replay"], &inputs[..]].concat(), b"");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        for input in inputs {
+            assert_eq!(said.matches(input).count(), 1, "{input}: {said}");
+        }
+    }
 }
 
 #[test]

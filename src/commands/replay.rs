@@ -40,27 +40,18 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         sources.extend(input.expand().map_err(Failure::failed)?);
     }
     let (directory, _temporary) = state(args.state.as_deref())?;
-    let (store, key) = setup::store(&config, &directory, args.state.is_some())?;
+    let settings = Settings {
+        cluster: setup::cluster(&args.cluster)?,
+        ends_with_sources: true,
+        refuses_future: false,
+        remembers_changes: false,
+        ..setup::settings(config, &directory, args.state.is_some(), sources)?
+    };
     // The output is opened first: a place that cannot be written is known before the work.
     let mut out = output(args.output.as_deref())?;
 
     let begin = Instant::now();
-    let progress = Progress::new(&sources);
-    let settings = Settings {
-        store: store.clone(),
-        key,
-        applications: config.applications.clone(),
-        descriptions: config.read_descriptions().map_err(Failure::usage)?,
-        sources,
-        cluster: setup::cluster(&args.cluster)?,
-        workers: config.engine.worker_count(),
-        hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
-        epochs: setup::epochs(&config),
-        ends_with_sources: true,
-        refuses_future: false,
-        remembers_changes: false,
-        rules: config.rules,
-    };
+    let progress = Progress::new(&settings.sources);
     let (counts, view) = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
         .map_err(Failure::failed)?;
     let seconds = begin.elapsed().as_secs_f64();

@@ -1,8 +1,10 @@
 //! `spoor serve`: the engine and, over it, the server, until a signal.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
+use spoor_dataflow::config::Config;
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::store::care::Control;
@@ -31,22 +33,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
             config.engine.workers = workers as usize;
         }
     })?;
-    let mut sources = setup::sources(&config)?;
-    let format = setup::format(&args.format, &config)?;
-    for path in &args.follow {
-        sources.push(if path == Path::new("-") {
-            SourceSpec::Stdin { format: format.clone() }
-        } else {
-            SourceSpec::Follow { path: path.clone(), format: format.clone() }
-        });
-    }
-    for source in &sources {
-        if let SourceSpec::Follow { path, .. } = source
-            && !path.exists()
-        {
-            tracing::warn!("{} is not there yet; it is followed once it is", path.display());
-        }
-    }
+    let sources = sources(args, &config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     // The address is taken before the store is opened: a second server on it changes nothing.
@@ -54,24 +41,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|error| {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
     })?;
-    let (store, key) = setup::store(&config, &config.store.dir, true)?;
-    let tools = Control::start(store.clone()).map_err(Failure::failed)?;
-    let engine = Engine::start(Settings {
-        store,
-        key,
-        applications: config.applications.clone(),
-        descriptions: config.read_descriptions().map_err(Failure::usage)?,
-        sources,
+    let directory = config.store.dir.clone();
+    let settings = Settings {
         cluster: setup::cluster(&args.cluster)?,
-        workers: config.engine.worker_count(),
-        hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
-        epochs: setup::epochs(&config),
-        ends_with_sources: false,
-        refuses_future: true,
-        remembers_changes: true,
-        rules: config.rules,
-    })
-    .map_err(Failure::failed)?;
+        ..setup::settings(config, &directory, true, sources)?
+    };
+    let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
+    let engine = Engine::start(settings).map_err(Failure::failed)?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     tracing::info!(
         "GraphQL at http://{address}/graphql, GraphiQL at http://{address}/graphiql, \
@@ -93,6 +69,33 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     engine.stop();
     engine.join().map_err(Failure::failed)?;
     served
+}
+
+/// The sources of the configuration and of the command line.
+fn sources(args: &ServeArgs, config: &Config) -> Result<Vec<SourceSpec>, Failure> {
+    let mut sources = setup::sources(config)?;
+    let format = setup::format(&args.format, config)?;
+    for path in &args.follow {
+        sources.push(if path == Path::new("-") {
+            SourceSpec::Stdin { format: format.clone() }
+        } else {
+            SourceSpec::Follow { path: path.clone(), format: format.clone() }
+        });
+    }
+    let mut names = HashSet::new();
+    for source in &sources {
+        // Offsets and implicit ids are by name.
+        if !names.insert(source.name()) {
+            let name = source.name();
+            return Err(Failure::Usage(format!("{name} is a source twice; name it once")));
+        }
+        if let SourceSpec::Follow { path, .. } = source
+            && !path.exists()
+        {
+            tracing::warn!("{} is not there yet; it is followed once it is", path.display());
+        }
+    }
+    Ok(sources)
 }
 
 /// SIGINT or SIGTERM.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
 use spoor_dataflow::decode::{Format, Mapping};
-use spoor_dataflow::engine::EpochLimits;
+use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::store::{SpillOptions, Store, StoreOptions};
 use spoor_operators::assign::SecretKey;
@@ -119,8 +119,33 @@ pub fn cluster(args: &ClusterArgs) -> Result<Option<Membership>, Failure> {
     Membership::read(hosts, process).map(Some).map_err(Failure::usage)
 }
 
+/// What a single serving engine is started with: the configuration, over the store in a directory.
+pub fn settings(
+    config: Config,
+    directory: &Path,
+    searchable: bool,
+    sources: Vec<SourceSpec>,
+) -> Result<Settings, Failure> {
+    let (store, key) = store(&config, directory, searchable)?;
+    Ok(Settings {
+        store,
+        key,
+        descriptions: config.read_descriptions().map_err(Failure::usage)?,
+        sources,
+        cluster: None,
+        workers: config.engine.worker_count(),
+        hot_bytes_max: usize::try_from(config.engine.hot_bytes.0).unwrap_or(usize::MAX),
+        epochs: epochs(&config),
+        ends_with_sources: false,
+        refuses_future: true,
+        remembers_changes: true,
+        applications: config.applications,
+        rules: config.rules,
+    })
+}
+
 /// When epochs close.
-pub fn epochs(config: &Config) -> EpochLimits {
+fn epochs(config: &Config) -> EpochLimits {
     let engine = &config.engine;
     EpochLimits {
         age_min: std::time::Duration::from_millis(engine.epoch_min_ms),

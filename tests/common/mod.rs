@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod cluster;
+pub mod server;
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::oracle::Outcome;
+use crate::oracle::{Oracle, Outcome};
 
 /// Keys of a line of a replay's output, in their order.
 pub const LINE_KEYS: [&str; 22] = [
@@ -88,6 +89,23 @@ pub fn replay(args: &[&str], input: &[u8]) -> Replay {
     Replay { lines: text.lines().map(parse).collect(), summary: parse(last), output: text }
 }
 
+/// Replays a log from standard input under a configuration with each number of workers; the result
+/// must be the oracle's. Answers the last replay, and what the oracle says.
+pub fn check_oracle(config: &str, log: &[u8], workers: &[&str]) -> (Replay, Outcome) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write(dir.path(), "config.toml", config);
+    let mut oracle = Oracle::new(config);
+    oracle.read("stdin", "ndjson", log);
+    let expected = oracle.outcome();
+    let replays = workers.iter().map(|workers| {
+        let args = ["--config", &file, "--workers", workers, "--requests", "-"];
+        let replayed = replay(&args, log);
+        check_same(&replayed, &expected, true);
+        replayed
+    });
+    (replays.last().expect("some number of workers"), expected)
+}
+
 /// The replay gave exactly the oracle's sessions, and counted what the oracle counts.
 pub fn check_same(replay: &Replay, expected: &Outcome, with_requests: bool) {
     let lines = expected.lines(with_requests);
@@ -146,6 +164,17 @@ pub fn gunzip(file: &Path) -> Vec<u8> {
         .read_to_end(&mut bytes)
         .expect("the file is gzip");
     bytes
+}
+
+/// Records as lines of NDJSON.
+pub fn ndjson(records: &[Value]) -> Vec<u8> {
+    records.iter().flat_map(|record| format!("{record}\n").into_bytes()).collect()
+}
+
+/// The same, compressed.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(bytes).and_then(|()| writer.finish()).expect("memory can be written")
 }
 
 /// A file with this content in a directory.
