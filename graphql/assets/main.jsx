@@ -4,6 +4,7 @@ import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { createClient } from 'graphql-ws';
 import { createElement } from 'react';
 import { createRoot } from 'react-dom/client';
+import { asked } from './address.js';
 import 'graphiql/graphiql.css';
 import './main.css';
 
@@ -46,5 +47,10 @@ subscription Live {
 `;
 
 createRoot(document.getElementById('graphiql')).render(
-  createElement(GraphiQL, { fetcher, defaultQuery, shouldPersistHeaders: false }),
+  createElement(GraphiQL, {
+    fetcher,
+    defaultQuery,
+    shouldPersistHeaders: false,
+    ...asked(location.search),
+  }),
 );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { buildClientSchema, getIntrospectionQuery, parse, printSchema } from 'graphql';
+import { asked } from '../../../graphql/assets/address.js';
 import { post } from '../lib.mjs';
 
 export default [
@@ -16,6 +17,18 @@ export default [
         assert.ok(link.startsWith('/graphiql/'), link);
         assert.equal((await fetch(base + link)).status, 200);
       }
+    },
+  ],
+  [
+    'GraphiQL begins with the query of its address',
+    async ({ base }) => {
+      const query = '{ status { epoch } } # a & b';
+      const search = `?${new URLSearchParams({ query, variables: '{"a":1}' })}`;
+      assert.deepEqual(asked(search), { query, variables: '{"a":1}' });
+      assert.deepEqual(asked('?query=%7Ba%7D'), { query: '{a}', variables: '' });
+      for (const none of ['', '?', '?query=', '?other=1']) assert.deepEqual(asked(none), {});
+      const script = await (await fetch(`${base}/graphiql/graphiql.js`)).text();
+      assert.match(script, /\.get\("query"\)/, 'the bundle is built from it');
     },
   ],
   [
