@@ -12,6 +12,8 @@ pub struct ServerOptions {
     pub push_bytes_max: usize,
     /// Pushed bodies in memory at one time; others wait in their sockets.
     pub pushes_max: usize,
+    /// Time a push waits for its turn before it is told to come back.
+    pub push_wait: Duration,
     /// How one GraphQL operation is bounded.
     pub operation: OperationLimits,
     /// How one WebSocket is bounded.
@@ -70,6 +72,7 @@ impl Default for ServerOptions {
             body_bytes_max: 256 << 10,
             push_bytes_max: 16 << 20,
             pushes_max: 8,
+            push_wait: Duration::from_secs(5),
             operation: OperationLimits::default(),
             socket: SocketLimits::default(),
             allowed_origins: Vec::new(),

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde_json::json;
 use spoor_dataflow::service::ServiceError;
+use tokio::time::timeout;
 
 use super::body::{self, BodyError};
 use crate::execute::Engine;
@@ -87,7 +88,9 @@ async fn push(engine: &Engine, headers: &HeaderMap, body: Body) -> Result<Respon
     let gzip = is_gzip(headers)?;
     let most = engine.options().push_bytes_max;
     // Bodies are read only while there is room for them; the others wait in their sockets.
-    let _permit = engine.pushes().acquire().await.map_err(|_| Refusal::Stopped)?;
+    let turn = timeout(engine.options().push_wait, engine.pushes().acquire()).await;
+    let turn = turn.map_err(|_| Refusal::Limit("too many pushes wait; try again later".into()))?;
+    let _permit = turn.map_err(|_| Refusal::Stopped)?;
     let body =
         body::read(headers, body, most, BODY_TIMEOUT).await.map_err(|error| match error {
             BodyError::TooLarge => Refusal::TooLarge(most),

@@ -1,8 +1,12 @@
 //! `POST /v1/requests`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
+use spoor_graphql::ServerOptions;
+use tower::ServiceExt;
 
 use crate::mock::line;
 use crate::support::Server;
@@ -48,4 +52,26 @@ async fn what_is_no_push_is_refused_with_a_code() {
         let found = answer.body["error"]["code"].as_str();
         assert_eq!((answer.status.as_u16(), found), (status, Some(code)));
     }
+}
+
+#[tokio::test]
+async fn a_push_that_finds_no_room_is_told_to_come_back() {
+    let push_wait = Duration::from_millis(1);
+    let server = Server::new(ServerOptions { pushes_max: 1, push_wait, ..Default::default() });
+    let endless = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let slow = server.router.clone().oneshot(push(None, None, Body::from_stream(endless)));
+    let slow = tokio::spawn(slow);
+    let refused = loop {
+        // One may still come before the slow one has begun.
+        let answer = server.send(push(None, None, line("a", "a-1", 1_000))).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]["code"]), (429, &json!("limit")));
+    assert_eq!(refused.headers["retry-after"], "1");
+    slow.abort();
+    assert!(slow.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(server.send(push(None, None, line("a", "a-1", 1_000))).await.status, 200);
 }
