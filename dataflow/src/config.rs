@@ -136,7 +136,7 @@ pub enum SourceKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
-    /// Unique among the sources; its offsets are kept under this name.
+    /// Unique among the sources; mistakes are told by it. Offsets are kept by path.
     pub name: String,
     /// What it is.
     #[serde(default)]

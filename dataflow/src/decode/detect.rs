@@ -40,6 +40,20 @@ pub fn detect(head: &[u8]) -> Result<Option<Format>, String> {
     Err(format!("{seen} with --format (ndjson, combined, common, har, or a configured mapping)"))
 }
 
+/// The format of a stream that may go on, from its whole lines so far; nothing while they do not
+/// tell and are few.
+///
+/// # Errors
+/// As [`detect`].
+pub fn detect_live(lines: &[u8]) -> Result<Option<Format>, String> {
+    let is_blank = |line: &&[u8]| line.trim_ascii().is_empty();
+    let few = || lines.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).count() < LINES;
+    match detect(lines) {
+        Err(_) if lines.len() < DETECT_BYTES && few() => Ok(None),
+        found => found,
+    }
+}
+
 fn of_line(line: &str) -> Option<Format> {
     if !line.starts_with('{') {
         return of_log_line(line);
@@ -97,6 +111,18 @@ mod tests {
         check(&common.replace("GET /", "-"), Some("common"));
         check(r#"{"log":{"version":"1.2","entries":[]}}"#, Some("har"));
         check("{\n  \"log\" : {\n    \"version\": \"1.2\"", Some("har"));
+    }
+
+    #[test]
+    fn a_stream_that_may_go_on_is_given_some_lines() {
+        let named = |lines: &str| {
+            detect_live(lines.as_bytes()).map(|found| found.map(|format| format.to_string()))
+        };
+        assert_eq!(named("{\n"), Ok(None));
+        assert_eq!(named("{\n\n  \"log\": {\n"), Ok(Some("har".into())));
+        assert_eq!(named(&"what\n\n".repeat(LINES - 1)), Ok(None));
+        assert!(named(&"what\n\n".repeat(LINES)).is_err());
+        assert!(named(&format!("{}\n", "x".repeat(DETECT_BYTES))).is_err());
     }
 
     #[test]

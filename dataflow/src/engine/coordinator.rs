@@ -309,18 +309,21 @@ impl Coordinator {
                 let origin = Origin::source(self.context.process, chunk.source);
                 self.add(Task { chunk, origin });
             }
-            FromSource::End(source) => self.source_ended(source),
-            FromSource::Failed(source, error) => {
-                tracing::error!(%error, "a source cannot be read further");
-                self.context.source_failed(error.to_string());
-                self.source_ended(source);
+            FromSource::End(source) => {
+                self.open.ended.push(source);
+                self.source_ended();
+            }
+            FromSource::Failed(_, error) => {
+                // It was not read to its end: the next start tries it again.
+                self.context.source_failed(&error);
+                self.source_ended();
             }
         }
     }
 
-    fn source_ended(&mut self, source: SourceId) {
+    /// One source less has anything to come.
+    fn source_ended(&mut self) {
         self.live_sources -= 1;
-        self.open.ended.push(source);
         self.tell_ended();
     }
 

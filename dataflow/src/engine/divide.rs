@@ -83,7 +83,8 @@ impl Told<'_> {
 
     fn own(&self, spec: SourceSpec) -> Result<Reading, EngineError> {
         let name = own_name(&spec.name(), self.process);
-        let row = self.rows(&name)?.swap_remove(0);
+        let mut row = self.rows(&name)?.swap_remove(0);
+        row.ended &= !spec.is_new_each_time();
         Ok(Reading { spec, name, row })
     }
 

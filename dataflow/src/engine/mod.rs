@@ -280,9 +280,13 @@ impl Context {
         Some(Ok(RuleChange { rules, effective_epoch }))
     }
 
-    /// Notes that a source cannot be read further; a replay fails with it.
-    pub(crate) fn source_failed(&self, reason: String) {
-        self.source_failures.lock().push(reason);
+    /// Notes that a source cannot be read further. A replay ends and tells it; where others go on,
+    /// it is logged at once.
+    pub(crate) fn source_failed(&self, error: &SourceError) {
+        if !self.ends_with_sources {
+            tracing::error!(%error, "a source cannot be read further");
+        }
+        self.source_failures.lock().push(error.to_string());
     }
 
     /// Stops everything.
@@ -374,9 +378,7 @@ impl Engine {
                 false => EngineError::OtherFailed { process, reason },
             });
         }
-        match self.context.source_failures.lock().first() {
-            Some(reason) => Err(EngineError::Source(reason.clone())),
-            None => Ok(()),
-        }
+        let failures = self.context.source_failures.lock();
+        if failures.is_empty() { Ok(()) } else { Err(EngineError::Source(failures.join("; "))) }
     }
 }

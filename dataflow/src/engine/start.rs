@@ -266,8 +266,13 @@ fn spawn_all(
     threads.push(thread("dataflow", move || run_workers(&shared, &progress, &inbox, links))?);
     for (id, reading) in to_read {
         let (to, stop) = (inputs_out.clone(), Arc::clone(&sources_stop));
+        let waits_for_ever = reading.spec.is_new_each_time();
         let reader = inputs::spawn(id, reading, to, stop);
-        threads.push(reader.map_err(|error| EngineError::Thread(error.to_string()))?);
+        let reader = reader.map_err(|error| EngineError::Thread(error.to_string()))?;
+        // Nothing wakes a read of standard input, so nobody may wait for that thread.
+        if !waits_for_ever {
+            threads.push(reader);
+        }
     }
     Ok(Engine { context, commands, pushes, sources_stop, threads })
 }

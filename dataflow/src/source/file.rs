@@ -2,7 +2,8 @@
 //!
 //! Lines are cut into chunks as they are read. A document (a HAR, or JSON whose mapping unwraps
 //! records) is one chunk, and so bounded in size. The format, when it is not given, comes from the
-//! head of the uncompressed stream, also when reading goes on behind it.
+//! head of the uncompressed stream, also when reading goes on behind it. A live stream is new each
+//! time: it is read from where it begins, and its offsets go on from where those before it ended.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,14 +16,14 @@ use super::chunk::{Chunk, Content};
 use super::cut::{Cutter, Piece, When};
 use super::{Next, Source, SourceError};
 use crate::decode::compress;
-use crate::decode::detect::{DETECT_BYTES, detect};
+use crate::decode::detect::{DETECT_BYTES, detect, detect_live};
 use crate::decode::{DOCUMENT_BYTES_MAX, Format};
 
 /// Bytes asked of a live stream at once: what a pipe holds.
 const LIVE_BYTES: usize = 1 << 16;
 
 /// Where bytes come from.
-pub(super) enum Input {
+enum Input {
     /// A plain file: it can be sought.
     Plain(File),
     /// Uncompressed already.
@@ -32,10 +33,6 @@ pub(super) enum Input {
 }
 
 impl Input {
-    pub(super) fn live(input: impl Read + Send + 'static) -> Self {
-        Self::Live(Some(Box::new(input)))
-    }
-
     fn file(mut file: File) -> io::Result<Self> {
         let mut head = Vec::new();
         file.by_ref().take(4).read_to_end(&mut head)?;
@@ -91,6 +88,8 @@ pub(super) struct Stream {
     resume_at: u64,
     /// Nothing is read from here on.
     until: u64,
+    /// Offset of the stream's first byte.
+    first: u64,
     started: bool,
     cutter: Cutter,
     ended: bool,
@@ -146,23 +145,30 @@ pub(super) fn divisible(
 }
 
 impl Stream {
-    pub(super) fn new(
-        name: Arc<str>,
-        input: Input,
-        format: Option<Arc<Format>>,
-        resume_at: u64,
-    ) -> Self {
+    fn new(name: Arc<str>, input: Input, format: Option<Arc<Format>>, resume_at: u64) -> Self {
         Self {
             name,
             input,
             format,
             resume_at,
             until: u64::MAX,
+            first: 0,
             started: false,
             cutter: Cutter::default(),
             ended: false,
             failed: None,
         }
+    }
+
+    /// A stream that nobody can go back in, and whose first byte is at the offset `first`.
+    pub(super) fn live(
+        name: Arc<str>,
+        input: impl Read + Send + 'static,
+        format: Option<Arc<Format>>,
+        first: u64,
+    ) -> Self {
+        let stream = Self::new(name, Input::Live(Some(Box::new(input))), format, 0);
+        Self { first, cutter: Cutter::at(first), ..stream }
     }
 
     fn io_error(&self, error: io::Error) -> SourceError {
@@ -189,13 +195,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Enough to find the format from; of a live stream, the first line that is not blank.
+    /// Enough to find the format from; of a live stream, no line more than that takes.
     fn read_head(&mut self) {
         let until = std::mem::replace(&mut self.until, u64::MAX);
         while !self.ended && self.failed.is_none() && self.cutter.buffered().len() < DETECT_BYTES {
             let head = self.cutter.buffered();
-            let line_end = memchr::memrchr(b'\n', head).unwrap_or(0);
-            if matches!(self.input, Input::Live(_)) && !head[..line_end].trim_ascii().is_empty() {
+            let whole = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
+            let is_known = || !matches!(detect_live(&head[..whole]), Ok(None));
+            if matches!(self.input, Input::Live(_)) && (self.format.is_some() || is_known()) {
                 break;
             }
             self.read(DETECT_BYTES);
@@ -262,7 +269,7 @@ impl Stream {
         if self.ended && self.cutter.buffered().is_empty() {
             return Ok(Next::End);
         }
-        if self.cutter.read_to() > self.cutter.buffered().len() as u64 {
+        if self.cutter.read_to() - self.first > self.cutter.buffered().len() as u64 {
             let reason = "a document cannot be read from its middle".into();
             return Err(SourceError::Resume { name: self.name.to_string(), reason });
         }
@@ -279,9 +286,9 @@ impl Stream {
             );
             return Err(SourceError::Format { name: self.name.to_string(), reason });
         }
-        let end = bytes.len() as u64;
+        let (offset, end) = (self.first, self.first + bytes.len() as u64);
         self.cutter = Cutter::at(end);
-        let piece = Piece { content: Content::Records, bytes: bytes.into(), offset: 0, end };
+        let piece = Piece { content: Content::Records, bytes: bytes.into(), offset, end };
         Ok(self.chunk(piece).map_or(Next::End, Next::Chunk))
     }
 }

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cut::{Cutter, Piece, When};
 use super::{Chunk, Next, Source, SourceError, SourceId};
 use crate::decode::Format;
-use crate::decode::detect::detect;
+use crate::decode::detect::{detect, detect_live};
 
 /// Bytes of a file's beginning that tell it from another with the same inode.
 const FINGERPRINT_BYTES: usize = 1 << 10;
@@ -231,13 +231,13 @@ impl Follow {
         Ok(Some(self.chunk(piece, format)))
     }
 
-    /// Whether the format is known now: a whole line is needed that is not blank.
+    /// Whether the format is known now, from whole lines.
     fn find_format(&mut self, ends: bool) -> Result<bool, SourceError> {
         let buffered = self.cutter.buffered();
         let whole = memchr::memrchr(b'\n', buffered).map_or(0, |at| at + 1);
         let refused = |reason| SourceError::Format { name: self.name.to_string(), reason };
-        let head = if ends { buffered } else { &buffered[..whole] };
-        self.format = detect(head).map_err(refused)?.map(Arc::new);
+        let found = if ends { detect(buffered) } else { detect_live(&buffered[..whole]) };
+        self.format = found.map_err(refused)?.map(Arc::new);
         Ok(self.format.is_some())
     }
 

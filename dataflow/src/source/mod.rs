@@ -52,7 +52,8 @@ pub enum SourceSpec {
         /// None: from the content, of each file.
         format: Option<Arc<Format>>,
     },
-    /// Standard input, plain or compressed. Its name is `stdin`.
+    /// Standard input, plain or compressed. Its name is `stdin`. It is another stream in each
+    /// process, read from its beginning.
     Stdin {
         /// None: from the content.
         format: Option<Arc<Format>>,
@@ -164,12 +165,20 @@ impl SourceSpec {
             | Self::Part { path, .. }
             | Self::Directory { path, .. }
             | Self::Follow { path, .. } => path.display().to_string(),
-            Self::Stdin { .. } => "stdin".into(),
+            Self::Stdin { .. } => stdin::NAME.into(),
         }
+    }
+
+    /// Whether what a process finds there is new, so that an earlier one cannot have read it to its
+    /// end.
+    #[must_use]
+    pub fn is_new_each_time(&self) -> bool {
+        matches!(self, Self::Stdin { .. })
     }
 }
 
-/// Opens a source at an offset of its uncompressed stream.
+/// Opens a source at an offset of its uncompressed stream. Standard input begins where it begins;
+/// its first byte is said to be at that offset.
 ///
 /// # Errors
 /// [`SourceError`]: it cannot be opened, is shorter than that, or its format is unknown.

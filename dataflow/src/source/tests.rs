@@ -172,7 +172,7 @@ fn a_document_is_one_chunk_and_not_read_twice() {
 #[test]
 fn a_live_stream_hands_over_what_has_arrived() {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let mut source = file::Stream::new("stdin".into(), file::Input::live(reader), None, 0);
+    let mut source = file::Stream::live("stdin".into(), reader, None, 0);
     for number in 0..3 {
         writer.write_all(line(&format!("/{number}")).as_bytes()).unwrap();
         let Next::Chunk(chunk) = source.next().unwrap() else { panic!("a whole line is there") };
@@ -187,8 +187,25 @@ fn a_live_stream_hands_over_what_has_arrived() {
 fn a_live_stream_may_be_compressed() {
     let all = lines(0..30_000);
     let bytes = std::io::Cursor::new(zstd::encode_all(all.as_bytes(), 1).unwrap());
-    let mut source = file::Stream::new("stdin".into(), file::Input::live(bytes), None, 0);
+    let mut source = file::Stream::live("stdin".into(), bytes, None, 0);
     assert_eq!(text(&drain(&mut source).unwrap()), all);
+}
+
+#[test]
+fn a_live_stream_is_read_from_its_beginning_and_counts_on_from_the_one_before() {
+    let har = format!("{{\n \"log\": {{\"entries\": [{}]}}}}", " ".repeat(100));
+    for all in [lines(0..3), har] {
+        for bytes in [all.clone().into_bytes(), gzip(&all)] {
+            let bytes = std::io::Cursor::new(bytes);
+            let mut source = file::Stream::live("stdin".into(), bytes, None, 1000);
+            let chunks = drain(&mut source).unwrap();
+            assert_eq!(text(&chunks), all);
+            assert_eq!(
+                (chunks[0].offset, chunks.last().unwrap().end),
+                (1000, 1000 + all.len() as u64)
+            );
+        }
+    }
 }
 
 #[test]
@@ -209,6 +226,18 @@ fn a_followed_file_grows_and_its_last_line_waits_for_its_end() {
     let chunks = drain(&mut *source).unwrap();
     assert_eq!(text(&chunks), "{\"ts\":1}\n");
     assert_eq!(chunks[0].offset, whole.len() as u64);
+}
+
+#[test]
+fn a_broken_first_line_does_not_keep_a_followed_file_from_being_recognised() {
+    let place = Place::new();
+    let path = place.file("log", "what is this\n");
+    let mut source = open(&follow(&path), 0).unwrap();
+    assert!(matches!(source.next().unwrap(), Next::Idle), "more lines may tell");
+    append(&path, &line("/a"));
+    let chunks = drain(&mut *source).unwrap();
+    assert_eq!(text(&chunks), format!("what is this\n{}", line("/a")));
+    assert_eq!(chunks[0].format.to_string(), "ndjson");
 }
 
 #[test]

@@ -1,0 +1,246 @@
+//! Sources and pushes of a server as its operator sees them, through the real program: what is
+//! read, what a restart or a crash repeats or loses, and what a source or a client is told.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod oracle;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use common::server::Server;
+use common::{gzip, spoor, write};
+use serde_json::{Value, json};
+
+/// 2026-03-02T10:00:00Z.
+const MORNING: i64 = 1_772_445_600_000;
+
+/// Lines of requests without ids, so that each is named by its source and offset. All of one
+/// session, and all of one length.
+fn lines(numbers: std::ops::Range<i64>) -> String {
+    let line = |number: i64| {
+        let record = json!({ "ts": MORNING + number, "method": "GET", "path": format!("/{number:03}"),
+                             "request": { "headers": { "x-session-id": "s" } } });
+        format!("{record}\n")
+    };
+    numbers.map(line).collect()
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Waits until so many requests are committed, then answers the paths and the ids of all.
+fn requests(server: &Server, count: usize) -> (Vec<String>, Vec<String>) {
+    server.until("{ status { requests } }", "requests", |data| {
+        let found = data["status"]["requests"].as_u64().unwrap();
+        assert!(found <= count as u64, "a request is there twice");
+        found == count as u64
+    });
+    let query = "{ sessions { nodes { requests(first: 200) { nodes { requestId path } } } } }";
+    let data = server.query(query);
+    let sessions = data["sessions"]["nodes"].as_array().unwrap();
+    let nodes: Vec<&Value> =
+        sessions.iter().flat_map(|one| one["requests"]["nodes"].as_array().unwrap()).collect();
+    let field = |name: &str| {
+        let mut all: Vec<_> =
+            nodes.iter().map(|node| node[name].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        all
+    };
+    (field("path"), field("requestId"))
+}
+
+/// Exactly the requests with these numbers are committed, and no two have one id.
+fn check(server: &Server, numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
+    let mut expected: Vec<_> = numbers.into_iter().map(|n| format!("/{n:03}")).collect();
+    expected.sort();
+    let (paths, ids) = requests(server, expected.len());
+    assert_eq!(paths, expected);
+    let distinct: BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    ids
+}
+
+/// The offset of a source.
+fn offset(server: &Server, name: &str) -> u64 {
+    let data = server.query("{ status { sources { source offset } } }");
+    let sources = data["status"]["sources"].as_array().unwrap();
+    let found = sources.iter().find(|source| source["source"] == name).unwrap();
+    found["offset"].as_u64().unwrap()
+}
+
+#[test]
+fn standard_input_is_read_from_its_beginning_by_each_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let args = ["--follow", "-"];
+    let mut server = Server::start(&state, &args);
+    server.write(&lines(0..3));
+    check(&server, 0..3);
+    // Open or at its end, and after a crash too: what comes next is another stream.
+    assert_eq!(server.stop(), Some(0));
+    let mut server = Server::start(&state, &args);
+    server.write(&lines(3..5));
+    drop(server.stdin.take());
+    check(&server, 0..5);
+    assert_eq!(server.stop(), Some(0));
+    let mut server = Server::start(&state, &args);
+    server.write(&lines(5..9));
+    check(&server, 0..9);
+    server.kill();
+    let mut server = Server::start(&state, &args);
+    server.write(&lines(9..10));
+    let ids = check(&server, 0..10);
+    // Implicit ids go on where they were, so that each still names one request.
+    let all = lines(0..10).len() as u64;
+    assert_eq!(offset(&server, "stdin"), all);
+    let each = all / 10;
+    let expected: BTreeSet<_> = (0..10).map(|number| format!("stdin:{}", number * each)).collect();
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn the_files_of_a_directory_are_read_once_and_new_ones_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, logs) = (dir.path().join("state"), dir.path().join("logs"));
+    fs::create_dir(&logs).unwrap();
+    write(&logs, "b.log", lines(0..3));
+    write(&logs, "a.log.gz", gzip(lines(3..5).as_bytes()));
+    fs::create_dir(logs.join("below")).unwrap();
+    write(&logs.join("below"), "c.log", lines(100..101));
+    let config = format!(
+        "[[sources]]\nname = \"logs\"\nkind = \"directory\"\npath = {:?}\n",
+        logs.to_str().unwrap()
+    );
+    let config = write(dir.path(), "config.toml", config);
+    let args = ["--config", &config];
+    let server = Server::start(&state, &args);
+    check(&server, 0..5);
+    server.kill();
+    write(&logs, "c.log.zst", zstd::encode_all(lines(5..7).as_bytes(), 1).unwrap());
+    let server = Server::start(&state, &args);
+    check(&server, 0..7);
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::start(&state, &args);
+    check(&server, 0..7);
+}
+
+#[test]
+fn a_followed_file_goes_on_through_rotation_truncation_restart_and_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let log = dir.path().join("access.log");
+    let args = ["--follow", log.to_str().unwrap()];
+    let server = Server::start(&state, &args);
+    append(&log, &lines(0..2));
+    check(&server, 0..2);
+    // Renamed and begun anew while it is followed.
+    fs::rename(&log, dir.path().join("access.log.1")).unwrap();
+    append(&log, &lines(2..5));
+    check(&server, 0..5);
+    server.kill();
+    // Grown while nobody followed.
+    append(&log, &lines(5..6));
+    let server = Server::start(&state, &args);
+    check(&server, 0..6);
+    assert_eq!(server.stop(), Some(0));
+    // Renamed while nobody followed: what was added before is read, then the new one.
+    append(&log, &lines(6..7));
+    fs::rename(&log, dir.path().join("access.log.2")).unwrap();
+    append(&log, &lines(7..8));
+    let server = Server::start(&state, &args);
+    check(&server, 0..8);
+    append(&log, &lines(8..10));
+    check(&server, 0..10);
+    assert_eq!(server.stop(), Some(0));
+    // Cut to nothing and grown past the old place while nobody followed.
+    fs::write(&log, lines(10..18)).unwrap();
+    let server = Server::start(&state, &args);
+    check(&server, 0..18);
+    assert_eq!(server.stop(), Some(0));
+    // Cut to nothing and shorter.
+    fs::write(&log, lines(18..19)).unwrap();
+    let server = Server::start(&state, &args);
+    check(&server, 0..19);
+    // Cut while it is followed.
+    fs::write(&log, "").unwrap();
+    append(&log, &lines(19..40));
+    let ids = check(&server, 0..40);
+    let name = log.to_str().unwrap();
+    assert!(ids.contains(&format!("{name}:0")) && ids.contains(&format!("{name}#5:0")), "{ids:?}");
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_tried_again_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let torn = dir.path().join("torn.log.gz");
+    let whole = gzip(lines(0..5).as_bytes());
+    fs::write(&torn, &whole[..whole.len() - 8]).unwrap();
+    let log = dir.path().join("access.log");
+    fs::create_dir(&log).unwrap();
+    let path = torn.to_str().unwrap();
+    let config = format!("[[sources]]\nname = \"torn\"\nkind = \"file\"\npath = {path:?}\n");
+    let config = write(dir.path(), "config.toml", config);
+    let args = ["--config", &config, "--follow", log.to_str().unwrap()];
+    let server = Server::start(&state, &args);
+    // The others go on, and what precedes the damage is there.
+    check(&server, 0..5);
+    let pushed = server.post("/v1/requests", &lines(10..11));
+    assert_eq!((pushed.status, &pushed.body["counts"]["accepted"]), (200, &json!(1)));
+    assert_eq!(server.stop(), Some(1), "it was not read to its end");
+    fs::write(&torn, gzip(lines(0..7).as_bytes())).unwrap();
+    fs::remove_dir(&log).unwrap();
+    append(&log, &lines(7..10));
+    let server = Server::start(&state, &args);
+    check(&server, 0..11);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_source_may_be_named_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let state = state.to_str().unwrap();
+    let args =
+        ["serve", "--listen", "127.0.0.1:0", "--state", state, "--follow", "-", "--follow", "-"];
+    let refused = spoor(&args, b"");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("stdin is a source twice"), "{said}");
+}
+
+#[test]
+fn a_push_that_finds_no_room_is_told_to_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("state"), &[]);
+    // Clients that announce a body and do not send it take all the room there is.
+    let slow: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(server.head("/v1/requests", 100).as_bytes()).unwrap();
+            stream.write_all(b"{").unwrap();
+            stream
+        })
+        .collect();
+    let mut pushed = 0;
+    let refused = loop {
+        // A push may still come before the slow ones are looked at.
+        let answer = server.post("/v1/requests", &lines(pushed..pushed + 1));
+        if answer.status != 200 {
+            break answer;
+        }
+        pushed += 1;
+    };
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (429, &json!("limit")));
+    assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+    // What was refused left nothing, and once there is room, coming back is enough.
+    drop(slow);
+    while server.post("/v1/requests", &lines(pushed..pushed + 1)).status != 200 {}
+    check(&server, 0..=pushed);
+}
