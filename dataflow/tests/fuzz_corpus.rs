@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 mod targets;
 
 /// Damaged inputs for each file of the corpus, unless time is given.
-const DAMAGED: u32 = 400;
+const DAMAGED: u32 = 100;
 
 /// A small generator of numbers (xorshift): enough to choose what to damage.
 struct Numbers(u64);
