@@ -49,6 +49,9 @@ pub struct Descriptions {
     apps: Arc<HashMap<String, Vec<Version>>>,
 }
 
+/// A version by its name, and its endpoints.
+pub type Listed<'a> = (&'a str, &'a [Endpoint]);
+
 /// How a request stands to its application's descriptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -99,7 +102,7 @@ impl Descriptions {
 
     /// Everything they say, in one order: equal for descriptions that judge alike.
     #[must_use]
-    pub fn listing(&self) -> Vec<(&str, Vec<(&str, &[Endpoint])>)> {
+    pub fn listing(&self) -> Vec<(&str, Vec<Listed<'_>>)> {
         let mut apps: Vec<(&str, Vec<_>)> = Vec::new();
         for (app, versions) in &*self.apps {
             let versions = versions.iter();

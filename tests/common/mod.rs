@@ -97,13 +97,14 @@ pub fn check_oracle(config: &str, log: &[u8], workers: &[&str]) -> (Replay, Outc
     let mut oracle = Oracle::new(config);
     oracle.read("stdin", "ndjson", log);
     let expected = oracle.outcome();
-    let replays = workers.iter().map(|workers| {
+    let mut last = None;
+    for workers in workers {
         let args = ["--config", &file, "--workers", workers, "--requests", "-"];
         let replayed = replay(&args, log);
         check_same(&replayed, &expected, true);
-        replayed
-    });
-    (replays.last().expect("some number of workers"), expected)
+        last = Some(replayed);
+    }
+    (last.expect("some number of workers"), expected)
 }
 
 /// The replay gave exactly the oracle's sessions, and counted what the oracle counts.

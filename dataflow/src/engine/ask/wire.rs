@@ -55,7 +55,7 @@ pub type Changed = Result<(Json<RuleSet>, Epoch), ChangeRefused>;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ChangeRefused {
     /// See [`RuleChangeError::Conflict`].
-    Conflict(Json<RuleSet>),
+    Conflict(Box<Json<RuleSet>>),
     /// See [`RuleChangeError::Invalid`].
     Invalid(Vec<EditError>),
     /// See [`RuleChangeError::KeyReused`].
@@ -65,13 +65,15 @@ pub enum ChangeRefused {
 }
 
 /// The outcome of a change, to be sent.
-#[must_use]
+///
+/// # Errors
+/// Why it was refused: that is sent, too.
 pub fn changed(outcome: Result<RuleChange, RuleChangeError>) -> Changed {
     match outcome {
         Ok(change) => Ok((Json((*change.rules).clone()), change.effective_epoch)),
         Err(error) => Err(match error {
             RuleChangeError::Conflict { current } => {
-                ChangeRefused::Conflict(Json((*current).clone()))
+                ChangeRefused::Conflict(Box::new(Json((*current).clone())))
             }
             RuleChangeError::Invalid(errors) => ChangeRefused::Invalid(errors),
             RuleChangeError::KeyReused => ChangeRefused::KeyReused,
