@@ -24,7 +24,7 @@ struct Read {
     epoch: Option<Epoch>,
     dump: Dump,
     /// Identity-days found through the filters, with their numbers of sessions and requests.
-    found: Vec<(DayKey, usize, usize)>,
+    found: Found,
 }
 
 fn dump(store: &Store) -> Result<Dump, StoreError> {
@@ -45,7 +45,7 @@ fn dump(store: &Store) -> Result<Dump, StoreError> {
     Ok(rows)
 }
 
-fn found(store: &Store, keys: &[DayKey]) -> Result<Vec<(DayKey, usize, usize)>, StoreError> {
+fn found(store: &Store, keys: &[DayKey]) -> Result<Found, StoreError> {
     let mut found = Vec::new();
     for key in keys {
         found.push((*key, store.load_sessions(*key)?.len(), store.load_log(*key)?.len()));
@@ -60,11 +60,14 @@ fn read(directory: &Path, options: StoreOptions, keys: &[DayKey]) -> Result<Read
     Ok(Read { epoch: store.committed(), found: found(&store, keys)?, dump })
 }
 
+/// Of each identity-day, how many sessions and requests were found.
+type Found = Vec<(DayKey, usize, usize)>;
+
 /// A closed store, with the state that each epoch left.
 struct Sample {
     directory: tempfile::TempDir,
     keys: Vec<DayKey>,
-    epochs: BTreeMap<Option<Epoch>, (Dump, Vec<(DayKey, usize, usize)>)>,
+    epochs: BTreeMap<Option<Epoch>, (Dump, Found)>,
     last: Epoch,
 }
 
