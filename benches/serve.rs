@@ -5,7 +5,8 @@
 //! filled to `SPOOR_BENCH_SESSIONS` sessions (1 million); then, for `SPOOR_BENCH_SECONDS` (20), a
 //! feeder pushes `SPOOR_BENCH_RATE` (50,000) requests a second, a reader asks for pages of sessions
 //! by one filter each, and a subscriber waits for marked requests. With `-- memory` the store is
-//! only filled, to 10 million sessions, and the peak of resident memory is the figure. Everything
+//! only filled, to 10 million sessions, and the peak of resident memory is the figure. At the end
+//! the store is opened again: how long until a first page, against an empty store. Everything
 //! runs on one machine: generator, reader and subscriber take processor time from the engine.
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ const SECONDS: u64 = 20;
 const PAGE_P99_MAX: Duration = Duration::from_millis(50);
 const CHANGE_P99_MAX: Duration = Duration::from_millis(250);
 const RESIDENT_MAX: u64 = 1_500_000_000;
+const RESTART_MAX: Duration = Duration::from_secs(3);
 
 const WORKERS: usize = 2;
 const HOT_BYTES: usize = 512 << 20;
@@ -97,6 +99,42 @@ fn main() {
     drop(services);
     engine.stop();
     engine.join().expect("the engine ends well");
+    restart(dir.path(), sessions);
+}
+
+/// From opening the store to a first page, against the same with an empty store.
+fn restart(full: &Path, sessions: u64) {
+    let empty = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+    let ready = |dir: &Path| {
+        let begin = Instant::now();
+        let engine = start(dir);
+        let view = engine.services().reader.view().expect("a view");
+        let query = SessionQuery {
+            filter: Filter::all(),
+            order: Order::default(),
+            first: PAGE,
+            after: None,
+            count: false,
+        };
+        view.sessions(&query).expect("a page");
+        let took = begin.elapsed();
+        drop(view);
+        engine.stop();
+        engine.join().expect("the engine ends well");
+        took
+    };
+    let [full, empty] = [full, empty.path()].map(|dir| {
+        let mut times = [ready(dir), ready(dir), ready(dir)];
+        times.sort();
+        times[1]
+    });
+    let good = verdict(full <= RESTART_MAX);
+    println!(
+        "restart to a first page, {sessions} sessions: {} ms (at most {} ms: {good}); empty store: {} ms",
+        full.as_millis(),
+        RESTART_MAX.as_millis(),
+        empty.as_millis()
+    );
 }
 
 /// The server's, but for what is tried out here.

@@ -266,7 +266,9 @@ impl Coordinator {
         let limits = &self.context.limits;
         let age = self.opened.elapsed();
         let due = if age < limits.age_min { limits.age_min - age } else { limits.age_min };
-        let takes_input = !self.is_full() || self.in_flight() < EPOCHS_IN_FLIGHT_MAX;
+        // A full epoch is closed at once, unless too many are in flight or another closes it.
+        let closes = !matches!(self.role, Role::Follower(_));
+        let takes_input = !self.is_full() || (closes && self.in_flight() < EPOCHS_IN_FLIGHT_MAX);
         let (no_input, no_push) = (crossbeam_channel::never(), crossbeam_channel::never());
         let reads = takes_input && self.live_sources > 0;
         let inputs = if reads { self.channels.inputs.clone() } else { no_input };

@@ -110,6 +110,13 @@ pub struct EpochLimits {
     pub bytes_max: usize,
 }
 
+impl EpochLimits {
+    /// Of one process among several: an epoch is what all bring.
+    pub(crate) fn of_a_cluster(self) -> Self {
+        Self { bytes_max: self.bytes_max.min(limits::EPOCH_BYTES_CLUSTER_MAX), ..self }
+    }
+}
+
 impl Default for EpochLimits {
     fn default() -> Self {
         Self {

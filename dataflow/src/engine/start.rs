@@ -191,7 +191,10 @@ fn context(
         workers: settings.workers,
         first_epoch: committed.0 + 1,
         hot_bytes_max: settings.hot_bytes_max,
-        limits: settings.epochs,
+        limits: match shape {
+            None => settings.epochs,
+            Some(_) => settings.epochs.of_a_cluster(),
+        },
         ends_with_sources: settings.ends_with_sources,
         refuses_future: settings.refuses_future,
         remembers_changes: settings.remembers_changes,

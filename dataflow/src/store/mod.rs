@@ -134,8 +134,10 @@ impl Store {
         let lock = care::enter(directory)?;
         check_families(directory, &path)?;
         let cache = Cache::new_lru_cache(options.cache_bytes);
+        // It never makes a write wait: one that waits for memory nobody gives back waits for ever
+        // (seen, with everything flushed and idle). The number of write buffers bounds what is held.
         let buffers =
-            WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, true);
+            WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, false);
         let db = care::open_database(directory, &options, &cache, &buffers)?;
         let incarnation = meta::begin(&db, directory, options.zone.name())?;
         let (committed, writer) = (Committed::load(&db)?, staged::Writer::load(&db)?);

@@ -176,8 +176,8 @@ impl Inner {
 }
 
 impl Store {
-    /// Makes an epoch durable without showing anything of it. It is on the disk when this returns,
-    /// whatever [`super::StoreOptions::sync`] says.
+    /// Makes an epoch durable without showing anything of it. With [`super::StoreOptions::sync`] it
+    /// is on the disk when this returns; without, it survives the process, not the loss of power.
     ///
     /// # Errors
     /// [`StoreError::Staged`] while another is staged, [`StoreError::Order`] for an epoch not after
@@ -188,7 +188,7 @@ impl Store {
         let prepared = self.prepare(commit)?;
         let (batch, pieces) = self.inner.put_staged(prepared.epoch, prepared.batch.data());
         failpoint::hit("before-stage");
-        write::write(&self.inner.db, batch, Durability::Now)?;
+        write::write(&self.inner.db, batch, Durability::when(self.inner.sync))?;
         failpoint::hit("after-stage");
         writer.staged = Some(prepared.epoch);
         Ok(Staged { prepared, pieces })

@@ -31,7 +31,7 @@ pub fn compact(directory: &Path, watch: Watch<'_>) -> Result<Compacted, StoreErr
     let _lock = enter(directory)?;
     let settings = StoreOptions::default();
     let cache = Cache::new_lru_cache(settings.cache_bytes);
-    let buffers = WriteBufferManager::new_write_buffer_manager(settings.write_buffer_bytes, true);
+    let buffers = WriteBufferManager::new_write_buffer_manager(settings.write_buffer_bytes, false);
     let before = total(&path)?;
     let db = open::to_write(directory, &settings, &cache, &buffers)?;
     let mut report = CheckReport::default();

@@ -76,7 +76,7 @@ fn no_epoch(error: StoreError) -> StoreError {
 fn copy_rows(source: &DB, to: &Path, watch: Watch<'_>) -> Result<u64, StoreError> {
     let settings = StoreOptions::default();
     let cache = Cache::new_lru_cache(settings.cache_bytes);
-    let buffers = WriteBufferManager::new_write_buffer_manager(settings.write_buffer_bytes, true);
+    let buffers = WriteBufferManager::new_write_buffer_manager(settings.write_buffer_bytes, false);
     let target = open::to_write(to, &settings, &cache, &buffers)?;
     // What is not finished is not kept, so a log would save nothing.
     let mut unlogged = WriteOptions::default();
