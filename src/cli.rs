@@ -254,6 +254,17 @@ pub enum StoreCommand {
         #[command(flatten)]
         store: StoreDirectory,
     },
+    /// Bring the stores of a cluster that is stopped to another number of processes; run again after
+    /// an interruption, it goes on
+    Reshape {
+        /// Number of processes there are to be
+        #[arg(long, value_name = "N")]
+        processes: usize,
+        /// The stores' directories in the order of the processes: all there are now; when there
+        /// are to be more, new or empty ones follow
+        #[arg(value_name = "DIR", required = true)]
+        directories: Vec<PathBuf>,
+    },
 }
 
 /// Which store.

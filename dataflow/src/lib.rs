@@ -10,6 +10,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod query;
 pub mod replay;
+pub mod reshape;
 pub mod service;
 pub mod sorted;
 pub mod source;

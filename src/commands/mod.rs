@@ -2,6 +2,7 @@
 
 mod generate;
 mod replay;
+mod reshape;
 mod rules;
 mod serve;
 mod setup;

@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use spoor_dataflow::store::StoreError;
 use spoor_dataflow::store::care::{self, Backup, Info};
 
-use super::Failure;
+use super::{Failure, reshape};
 use crate::cli::StoreCommand;
 
 /// Runs one of the commands.
@@ -21,6 +21,7 @@ pub fn run(command: &StoreCommand) -> Result<(), Failure> {
         StoreCommand::Backup { store, to } => backup(&store.directory, to),
         StoreCommand::Restore { from, store } => restore(from, &store.directory),
         StoreCommand::Compact { store } => compact(&store.directory),
+        StoreCommand::Reshape { processes, directories } => reshape::run(directories, *processes),
     }
 }
 
@@ -174,10 +175,10 @@ fn compact(directory: &Path) -> Result<(), Failure> {
 }
 
 /// How far the work is, on a terminal; nothing elsewhere.
-struct Bar(Option<ProgressBar>);
+pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    fn new(template: &str) -> Self {
+    pub fn new(template: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(template);
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -189,7 +190,7 @@ impl Bar {
         Self::new("{msg:12} {bar:30} {bytes} of {total_bytes}, {eta} left")
     }
 
-    fn show(&self, what: &str, done: u64, total: u64) -> bool {
+    pub fn show(&self, what: &str, done: u64, total: u64) -> bool {
         if let Some(bar) = &self.0 {
             if bar.message() != what {
                 bar.set_message(what.to_owned());
@@ -200,7 +201,7 @@ impl Bar {
         true
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }

@@ -67,6 +67,13 @@ pub fn own_name(name: &str, process: usize) -> String {
     if process == crate::engine::LEADER { name.to_owned() } else { format!("{name}@{process}") }
 }
 
+/// The process, other than the leader, that a source under such a name belongs to.
+#[must_use]
+pub fn owner(name: &str) -> Option<usize> {
+    let (of, process) = name.rsplit_once('@')?;
+    process.parse().ok().filter(|process| own_name(of, *process) == name)
+}
+
 impl Told<'_> {
     /// What every process knows of a source, this one's first.
     fn rows(&self, name: &str) -> Result<Vec<SourceRow>, EngineError> {
@@ -232,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_says_whose_a_source_is_only_as_it_is_given() {
+        for name in ["push", "log@0", "log@01", "log@", "log@x", "@1x"] {
+            assert_eq!(owner(name), None, "{name}");
+        }
+        assert_eq!(owner("a@1@12"), Some(12));
+    }
+
+    #[test]
     fn a_followed_file_is_the_own_one_of_its_process() {
         let standings = [Standing::default(), Standing::default()];
         let spec = SourceSpec::Follow { path: "live.log".into(), format: None };
@@ -239,6 +254,7 @@ mod tests {
             let told = Told { process, standings: &standings };
             let reading = divide(vec![spec.clone()], &told).unwrap();
             assert_eq!(reading[0].name, name);
+            assert_eq!(owner(name), (process > 0).then_some(process));
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::cluster::connect::{Connections, connect};
 use crate::cluster::hello::{PROTOCOL, Shape};
 use crate::cluster::{ClusterError, Hello, Membership, Standing};
 use crate::engine::{EngineError, Settings, keys};
+use crate::reshape::check_settled;
 use crate::store::{Store, StoreError};
 
 /// A process that has found the others, and whose store stands where all stand.
@@ -74,11 +75,12 @@ impl Joined {
     }
 }
 
-/// What a store was written as.
+/// What a store was written as; refused while that is being changed.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn shape_of(store: &Store) -> Result<Shape, StoreError> {
+    check_settled(store)?;
     match store.blob(keys::SHAPE)? {
         None => Ok(Shape { process: 0, processes: 1 }),
         Some(shape) => serde_json::from_slice(&shape)

@@ -6,6 +6,8 @@ pub const FIRST_DAY: &str = "first-day";
 pub const REGROUP: &str = "regroup";
 /// Which process of how many the store belongs to; none: the only one.
 pub const SHAPE: &str = "shape";
+/// Mark of a store that is being brought to another number of processes, or has left.
+pub const RESHAPE: &str = "reshape";
 /// What the names of [`open_second`] begin with.
 pub const OPEN_PREFIX: &str = "open/";
 

@@ -13,6 +13,7 @@ use spoor_operators::time::EventTime;
 use crate::engine::mail::Reach;
 use crate::engine::plan::Outcomes;
 use crate::query::{SourceCounts, SourceStatus};
+use crate::source::ranges::Ranges;
 
 /// What the store keeps of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,38 @@ pub struct SourceRow {
     pub latest: Option<i64>,
     /// Read to its end.
     pub ended: bool,
+}
+
+impl SourceRow {
+    /// Adds what another process keeps of the same source: counts add up; what either has read is
+    /// read. Where the checkpoints are not ranges of bytes, the one that is further counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.latest = self.latest.max(other.latest);
+        let is_divided = [&self.checkpoint, &other.checkpoint].iter().any(|c| is_ranges(c));
+        let ranges = [&self.checkpoint, &other.checkpoint].map(|checkpoint| {
+            if checkpoint.is_empty() { Some(Ranges::default()) } else { Ranges::decode(checkpoint) }
+        });
+        match ranges {
+            [Some(mut own), Some(others)] if is_divided => {
+                own.union(&others);
+                self.checkpoint = own.encode();
+                self.offset = self.offset.max(other.offset);
+                // Whoever reads on finds out whether anything is left.
+                self.ended &= other.ended;
+            }
+            _ if (other.ended, other.offset) > (self.ended, self.offset) => {
+                self.checkpoint.clone_from(&other.checkpoint);
+                (self.ended, self.offset) = (other.ended, other.offset);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a checkpoint is one of a divided source.
+fn is_ranges(checkpoint: &[u8]) -> bool {
+    checkpoint.first() == Some(&b'[') && Ranges::decode(checkpoint).is_some()
 }
 
 /// A source in this run.
@@ -114,6 +147,44 @@ mod tests {
     fn source(latest: i64, ended: bool) -> SourceState {
         let row = SourceRow { latest: Some(latest), ended, ..SourceRow::default() };
         SourceState::new("s".into(), row)
+    }
+
+    #[test]
+    fn rows_of_one_source_become_one() {
+        let row = |checkpoint: &[u8], offset: u64, latest: i64, ended: bool| SourceRow {
+            checkpoint: checkpoint.into(),
+            offset,
+            counts: SourceCounts { read: 2, bad: 1, ..SourceCounts::default() },
+            latest: Some(latest),
+            ended,
+        };
+        let check =
+            |one: &SourceRow, other: &SourceRow, checkpoint: &[u8], at: u64, ended: bool| {
+                for (one, other) in [(one, other), (other, one)] {
+                    let mut merged = one.clone();
+                    merged.merge(other);
+                    let counts = SourceCounts { read: 4, bad: 2, ..SourceCounts::default() };
+                    let latest = one.latest.max(other.latest);
+                    let checkpoint = checkpoint.into();
+                    let expected = SourceRow { checkpoint, offset: at, counts, latest, ended };
+                    assert_eq!(merged, expected, "{one:?} and {other:?}");
+                }
+            };
+        // Of a divided file: the union. What one read before it was divided is a range too.
+        check(
+            &row(b"[[0,5]]", 5, 1, true),
+            &row(b"[[7,9]]", 9, 3, true),
+            b"[[0,5],[7,9]]",
+            9,
+            true,
+        );
+        let until_6 = 6_u64.to_le_bytes();
+        check(&row(b"[[5,9]]", 9, 1, true), &row(&until_6, 6, 3, false), b"[[0,9]]", 9, false);
+        check(&row(b"[[5,9]]", 9, 1, true), &row(b"", 0, 3, false), b"[[5,9]]", 9, false);
+        // Of any other: the further one.
+        let until_8 = 8_u64.to_le_bytes();
+        check(&row(&until_8, 8, 1, false), &row(&until_6, 6, 3, false), &until_8, 8, false);
+        check(&row(b"x", 8, 1, false), &row(b"[[0,9]]", 6, 3, true), b"[[0,9]]", 6, true);
     }
 
     #[test]

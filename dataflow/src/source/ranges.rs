@@ -76,15 +76,12 @@ impl Ranges {
     /// What a checkpoint says was read: ranges, or everything before an offset.
     #[must_use]
     pub fn decode(checkpoint: &[u8]) -> Option<Self> {
-        if let Ok(offset) = <[u8; 8]>::try_from(checkpoint)
-            && checkpoint.first() != Some(&b'[')
-        {
+        let Ok(list) = serde_json::from_slice::<Vec<(u64, u64)>>(checkpoint) else {
+            let offset = <[u8; 8]>::try_from(checkpoint).ok()?;
             return Some(Self::one(0, u64::from_le_bytes(offset)));
-        }
+        };
         let mut ranges = Self::default();
-        for (from, until) in serde_json::from_slice::<Vec<(u64, u64)>>(checkpoint).ok()? {
-            ranges.add(from, until);
-        }
+        list.into_iter().for_each(|(from, until)| ranges.add(from, until));
         Some(ranges)
     }
 
@@ -164,7 +161,8 @@ mod tests {
         check(&0_u64.to_le_bytes(), Some(&[]));
         check(b"[[0,5],[9,12]]", Some(&[(0, 5), (9, 12)]));
         check(b"[[5,9],[0,5]]", Some(&[(0, 9)]));
-        check(b"[[1,2]]x", None);
+        check(&0x5b_u64.to_le_bytes(), Some(&[(0, 0x5b)]));
+        check(b"[[1,23]]x", None);
         check(b"", None);
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use rocksdb::WriteBatch;
 use spoor_operators::facts::{Assigned, NO_GAP};
 use spoor_operators::sessionize::backend::{DayChange, DayKey, LogChange, SessionChange};
@@ -99,6 +100,37 @@ impl Part {
         let block = keys::block(key.day, key.identity, self.epoch);
         self.batch.put_cf(self.inner.cf(Family::Requests), block, &self.buffer);
         self.days.entry(key.day).or_default().requests += requests.len() as i64;
+    }
+
+    /// Takes over blocks of an identity-day's log as another store has them.
+    pub(super) fn append_blocks(
+        &mut self,
+        key: DayKey,
+        blocks: &[(Epoch, Bytes)],
+    ) -> Result<(), StoreError> {
+        for (epoch, block) in blocks {
+            let mut requests = Vec::new();
+            log::split(block, &mut requests)?;
+            if self.inner.index_request_ids {
+                for stored in &requests {
+                    let (_, id, _) = log::peek(stored)?;
+                    self.additions.request_id(key.day, key.identity, id);
+                }
+            }
+            self.put(Family::Requests, &keys::block(key.day, key.identity, *epoch), block);
+            self.days.entry(key.day).or_default().requests += requests.len() as i64;
+        }
+        Ok(())
+    }
+
+    /// A row as it is.
+    pub(super) fn put(&mut self, family: Family, key: &[u8], row: &[u8]) {
+        self.batch.put_cf(self.inner.cf(family), key, row);
+    }
+
+    /// Takes a row away.
+    pub(super) fn delete(&mut self, family: Family, key: &[u8]) {
+        self.batch.delete_cf(self.inner.cf(family), key);
     }
 
     fn replace(&mut self, key: DayKey, requests: &[Assigned]) -> Result<(), StoreError> {

@@ -36,6 +36,8 @@ pub struct Commit {
     pub sources: Vec<(String, Vec<u8>)>,
     /// Refused records; they get their sequence numbers here.
     pub dead_letters: Vec<DeadLetter>,
+    /// They are all there are from now on: those kept so far are dropped.
+    pub replaces_dead_letters: bool,
     /// What the epoch adds to the totals of `(minute since the Unix epoch, app)`, or takes away;
     /// each of them once.
     pub totals: Vec<((i64, Arc<str>), Totals)>,
@@ -214,6 +216,9 @@ impl Store {
             batch.put_cf(self.inner.cf(Family::Offsets), name, state);
         }
         let letters = self.inner.cf(Family::DeadLetters);
+        if commit.replaces_dead_letters {
+            dead_letters::drop_all(batch, letters, &mut next.standing.letters);
+        }
         dead_letters::append(batch, letters, &mut next.standing.letters, &commit.dead_letters);
         for (name, value) in &commit.blobs {
             match value {

@@ -34,6 +34,12 @@ pub(super) fn append(
     }
 }
 
+/// Drops all that are kept; their sequence numbers are not given again.
+pub(super) fn drop_all(batch: &mut WriteBatch, cf: &ColumnFamily, kept: &mut (u64, u64)) {
+    (kept.0..kept.1).for_each(|sequence| batch.delete_cf(cf, key(sequence)));
+    kept.0 = kept.1;
+}
+
 fn encode(letter: &DeadLetter) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + letter.raw.len());
     put_str(&mut out, &letter.source);

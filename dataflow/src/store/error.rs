@@ -165,6 +165,9 @@ pub enum StoreError {
         /// Why.
         error: std::io::Error,
     },
+    /// It is being brought to another number of processes, or has left; the text says what to do.
+    #[error("{0}")]
+    Reshape(String),
     /// A limit was hit; the text says which and what to do.
     #[error("{0}")]
     Limit(String),

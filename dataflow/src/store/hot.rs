@@ -162,7 +162,12 @@ impl Store {
 }
 
 /// Goes to the next owned partition of a day, or past the day.
-fn skip(blocks: &mut DBRawIterator<'_>, day: Day, partition: u16, owned: impl Fn(u16) -> bool) {
+pub(super) fn skip(
+    blocks: &mut DBRawIterator<'_>,
+    day: Day,
+    partition: u16,
+    owned: impl Fn(u16) -> bool,
+) {
     match (partition + 1..PARTITIONS).find(|next| owned(*next)) {
         Some(next) => blocks.seek(keys::partition_prefix(day, next)),
         None => {

@@ -1,0 +1,95 @@
+//! The mark of a store that is being brought to another number of processes, or has left.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::keys;
+use crate::store::{Store, StoreError};
+
+/// See the module's description.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Marker {
+    /// The work has begun and not ended.
+    UnderWay(UnderWay),
+    /// All of it was moved to the stores of so many processes.
+    Merged { processes: usize },
+}
+
+/// Work that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnderWay {
+    /// Whose store this is.
+    pub(super) process: usize,
+    /// Number of processes before.
+    pub(super) from: usize,
+    /// Number of processes after.
+    pub(super) to: usize,
+    /// The epoch all stood at before.
+    pub(super) epoch: u64,
+    /// In the store of process 0: how far what the leaving processes keep is merged into it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) merged: BTreeMap<usize, Merged>,
+    /// In the store of process 0: it has the refused records of all that leave.
+    #[serde(default)]
+    pub(super) has_letters: bool,
+}
+
+/// What of a leaving process's store process 0 has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Merged {
+    /// Totals up to this minute and app.
+    pub(super) totals: Option<(i64, String)>,
+    /// All totals, and the sources.
+    pub(super) done: bool,
+}
+
+impl UnderWay {
+    /// The first mark of a store.
+    pub(super) fn new(process: usize, from: usize, to: usize, epoch: u64) -> Self {
+        Self { process, from, to, epoch, merged: BTreeMap::new(), has_letters: false }
+    }
+
+    /// Whether two marks are of the same work.
+    pub(super) fn is_same_work(&self, other: &Self) -> bool {
+        (self.from, self.to, self.epoch) == (other.from, other.to, other.epoch)
+    }
+}
+
+impl Marker {
+    /// The mark of a store, if it has one.
+    pub(super) fn read(store: &Store) -> Result<Option<Self>, StoreError> {
+        let Some(mark) = store.blob(keys::RESHAPE)? else { return Ok(None) };
+        let read = serde_json::from_slice(&mark);
+        read.map(Some).map_err(|error| StoreError::Damaged(format!("mark of a reshape: {error}")))
+    }
+
+    /// As the engine's own value.
+    pub(super) fn blob(&self) -> (String, Option<Vec<u8>>) {
+        let mark = serde_json::to_vec(self).expect("a mark is plain data");
+        (keys::RESHAPE.into(), Some(mark))
+    }
+}
+
+/// Refuses a store that is being brought to another number of processes, or has left.
+///
+/// # Errors
+/// [`StoreError::Reshape`], [`StoreError::Damaged`], failures of RocksDB.
+pub fn check_settled(store: &Store) -> Result<(), StoreError> {
+    match Marker::read(store)? {
+        None => Ok(()),
+        Some(Marker::UnderWay(UnderWay { process, from, to, .. })) => {
+            Err(StoreError::Reshape(format!(
+                "the store of process {process} is being brought from {from} to {to} processes, \
+                 and that has not ended: run `spoor store reshape --processes {to}` again, with \
+                 the same directories"
+            )))
+        }
+        Some(Marker::Merged { processes }) => Err(StoreError::Reshape(format!(
+            "what this store held is in the stores of processes 0 to {}: it can be deleted; a \
+             process that is new begins with an empty directory",
+            processes - 1
+        ))),
+    }
+}
