@@ -26,6 +26,9 @@ const KEY: SecretKey = SecretKey([7; 32]);
 /// A few minutes before a midnight.
 const START: i64 = 1_700_006_000_000;
 
+/// A row of a store: column family, key, value.
+type Entry = (&'static str, Vec<u8>, Vec<u8>);
+
 /// Directories of the stores of a cluster.
 struct Stores {
     root: TempDir,
@@ -126,7 +129,7 @@ impl Stores {
     }
 
     /// Everything on the disk, but the number of openings.
-    fn dump(&self, processes: usize) -> Vec<Vec<(&'static str, Vec<u8>, Vec<u8>)>> {
+    fn dump(&self, processes: usize) -> Vec<Vec<Entry>> {
         (0..processes).map(|process| self.open(process).dump()).collect()
     }
 }

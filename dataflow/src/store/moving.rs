@@ -31,6 +31,12 @@ pub(crate) struct MovingDay {
     pub(crate) bytes: u64,
 }
 
+/// A key and its value, as they are.
+pub(crate) type RawRow = (Vec<u8>, Vec<u8>);
+
+/// A minute and an app, and their totals.
+pub(crate) type BucketTotals = ((i64, Arc<str>), Totals);
+
 impl Store {
     /// The next identity-days of the partitions `moves` says, in order of their keys after `after`:
     /// whole ones until `bytes` are reached. Empty at the end.
@@ -89,7 +95,7 @@ impl Store {
     }
 
     /// Rows of all versions of the rules, as they are.
-    pub(crate) fn rules_rows(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(crate) fn rules_rows(&self) -> Result<Vec<RawRow>, StoreError> {
         let rows = self.inner.db.iterator_cf(self.inner.cf(Family::Rules), IteratorMode::Start);
         let row = |entry: Entry| entry.map(|(key, row)| (key.into_vec(), row.into_vec()));
         Ok(rows.map(row).collect::<Result<_, _>>()?)
@@ -100,7 +106,7 @@ impl Store {
         &self,
         after: Option<&(i64, String)>,
         most: usize,
-    ) -> Result<Vec<((i64, Arc<str>), Totals)>, StoreError> {
+    ) -> Result<Vec<BucketTotals>, StoreError> {
         let start = match after {
             None => vec![meta::TOTALS],
             Some((minute, app)) => meta::totals_key(*minute, app),
