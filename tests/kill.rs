@@ -1,5 +1,5 @@
 //! The kill loop: real processes under traffic, killed at random times and at named points of a
-//! commit, started again with other numbers of workers; in the end exactly what a batch run gives.
+//! commit, started again with other numbers of workers and processes; in the end exactly what a batch run gives.
 //!
 //! What the story has to prove: a push that was answered is there, once; a followed file without
 //! ids is counted once, line by line; a change of rules that was accepted is in force; and when one
@@ -205,6 +205,18 @@ impl Story {
         self.check(processes);
     }
 
+    /// Brings the stores to another number of processes.
+    fn reshape(&self, from: usize, to: usize) {
+        let dirs: Vec<_> = (0..from.max(to)).map(|process| self.site.store(process)).collect();
+        let mut args = vec!["store".to_owned(), "reshape".into(), "--processes".into()];
+        args.push(to.to_string());
+        args.extend(dirs.iter().map(|dir| dir.to_str().unwrap().to_owned()));
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let output = spoor(&args, b"");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "from {from} to {to}: {said}");
+    }
+
     /// The stores together hold exactly what the oracle computes.
     fn check(&self, processes: usize) {
         let mut found = Vec::new();
@@ -340,6 +352,19 @@ fn killed(processes: usize, kills: u64, seed: u64) {
         story.life(processes, number);
     }
     story.end(processes);
+}
+
+#[test]
+fn processes_killed_and_brought_to_other_numbers_end_with_the_sessions_of_a_batch_run() {
+    let kills = environment("SPOOR_KILLS", 30).div_ceil(5) as usize;
+    let mut story = Story::new(environment("SPOOR_KILL_SEED", 13));
+    for (from, to) in [(1, 1), (1, 2), (2, 3), (3, 1)] {
+        if from != to {
+            story.reshape(from, to);
+        }
+        (0..kills.div_ceil(4)).for_each(|number| story.life(to, number * 3 + to));
+    }
+    story.end(1);
 }
 
 #[test]
