@@ -342,3 +342,67 @@ fn a_subscriber_gets_a_snapshot_then_each_difference_once_and_can_resume() {
     expect(runtime.block_on(resumed.next()).unwrap().unwrap());
     stop(engine);
 }
+
+#[test]
+fn the_watermark_and_what_is_open_survive_restarts_however_quick() {
+    story(|dir, workers| {
+        let engine = start(dir, workers);
+        let line = |at: i64| request(&at.to_string(), at * MINUTE, &format!("s{at}"), "10.0.0.1");
+        push(&engine, &(0..120).map(line).collect::<Vec<_>>());
+        let known = |engine: &Engine| {
+            let status = view(engine).status().unwrap();
+            let sources: Vec<_> = status.sources.iter().map(|s| (s.watermark, s.counts)).collect();
+            (status.watermark, status.open_sessions, status.requests, sources)
+        };
+        let before = (known(&engine), sessions(&*view(&engine)));
+        let (watermark, open, ..) = before.0;
+        assert!(
+            watermark.is_some() && open > 0 && open < 120,
+            "some are open, some closed: {open}"
+        );
+        stop(engine);
+        for workers in [1, workers, 2] {
+            let engine = start(dir, workers);
+            assert_eq!((known(&engine), sessions(&*view(&engine))), before);
+            stop(engine);
+        }
+        // What closes after a restart is what would have closed without.
+        let engine = start(dir, workers);
+        push(&engine, &[line(10_000)]);
+        assert_eq!(view(&engine).status().unwrap().open_sessions, 1);
+        stop(engine);
+    });
+}
+
+#[test]
+fn after_a_day_of_downtime_a_flood_of_late_and_new_requests_is_counted_as_if_it_had_been_up() {
+    let line = |at: i64| {
+        let user = format!("s{}", at * 7 % 12);
+        request(&at.to_string(), at * DAY / 1500, &user, "10.0.0.1")
+    };
+    let (first, flood): (Vec<i64>, Vec<i64>) = (0..3000).partition(|at| at % 5 == 0 && *at < 1500);
+    let in_one = tempfile::tempdir().unwrap();
+    let engine = start(in_one.path(), 2);
+    push(&engine, &(0..3000).map(line).collect::<Vec<_>>());
+    let expected = sessions(&*view(&engine));
+    stop(engine);
+    story(|dir, workers| {
+        let engine = start(dir, workers);
+        push(&engine, &first.iter().map(|at| line(*at)).collect::<Vec<_>>());
+        stop(engine);
+        let engine = start(dir, workers);
+        // Everybody comes at once, the newest first, and sends again what is not sure to be there.
+        let again = first.iter().rev().take(40);
+        let flood: Vec<_> = flood.iter().rev().chain(again).map(|at| line(*at)).collect();
+        let services = engine.services();
+        let answers: Vec<_> = flood
+            .chunks(100)
+            .map(|lines| services.ingest.push(lines.join("\n").into(), None))
+            .collect();
+        let counts = answers.into_iter().map(|answer| answer.blocking_recv().unwrap().unwrap());
+        let duplicates: u64 = counts.map(|answer| answer.counts.duplicate).sum();
+        assert_eq!(duplicates, 40);
+        assert_eq!(sessions(&*view(&engine)), expected);
+        stop(engine);
+    });
+}

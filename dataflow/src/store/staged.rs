@@ -208,8 +208,8 @@ impl Store {
         let bytes = prepared.batch.size_in_bytes();
         self.inner.delete_staged(&mut prepared.batch, prepared.epoch, pieces);
         failpoint::hit("before-promote");
-        // What is staged is on the disk, if this is not.
-        self.apply(prepared, Durability::Later, true)?;
+        // What is staged is on the disk, if this is not; unless nothing waits for the disk.
+        self.apply(prepared, Durability::Later, self.inner.sync)?;
         failpoint::hit("after-promote");
         writer.staged = None;
         self.inner.free_staged(&mut writer, bytes)?;
