@@ -109,3 +109,25 @@ fn three_processes_have_one_history_and_each_answers_for_all() {
     }
     stop(processes);
 }
+
+#[test]
+fn a_wrong_hosts_file_is_told_before_anything_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = common::write(dir.path(), "hosts.txt", "127.0.0.1:1\n127.0.0.1:2\n");
+    let bad = common::write(dir.path(), "bad.txt", "somewhere\n");
+    let state = dir.path().join("state");
+    let check = |hosts: &str, process: &str, reason: &str| {
+        let state = state.to_str().unwrap();
+        for command in [&["serve"][..], &["replay", "-"]] {
+            let options = ["--state", state, "--hosts", hosts, "--process", process];
+            let refused = common::spoor(&[command, &options].concat(), b"");
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert_eq!(refused.status.code(), Some(2), "{said}");
+            assert!(said.contains(reason), "{said}");
+        }
+    };
+    check(&good, "2", "no process 2");
+    check(&bad, "0", "not host:port");
+    check("nowhere.txt", "0", "nowhere.txt");
+    assert!(!state.exists(), "nothing was made");
+}

@@ -22,6 +22,7 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Replays and writes sessions, then the summary.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let cluster = setup::cluster(&args.cluster)?;
     let config = setup::config(args.config.as_deref(), |config| {
         if let Some(workers) = args.workers {
             config.engine.workers = workers as usize;
@@ -41,7 +42,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
     let (directory, _temporary) = state(args.state.as_deref())?;
     let settings = Settings {
-        cluster: setup::cluster(&args.cluster)?,
+        cluster,
         ends_with_sources: true,
         refuses_future: false,
         remembers_changes: false,

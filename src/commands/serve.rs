@@ -22,6 +22,7 @@ const ENGINE_CHECK: Duration = Duration::from_millis(200);
 
 /// Serves until it is told to stop, or the engine fails.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let cluster = setup::cluster(&args.cluster)?;
     let config = setup::config(args.config.as_deref(), |config| {
         if let Some(listen) = args.listen {
             config.server.listen = listen;
@@ -42,10 +43,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
     })?;
     let directory = config.store.dir.clone();
-    let settings = Settings {
-        cluster: setup::cluster(&args.cluster)?,
-        ..setup::settings(config, &directory, true, sources)?
-    };
+    let settings = Settings { cluster, ..setup::settings(config, &directory, true, sources)? };
     let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
     let engine = Engine::start(settings).map_err(Failure::failed)?;
     let address = listener.local_addr().map_err(Failure::failed)?;
