@@ -8,8 +8,8 @@
 //!
 //! Pure, and the same on every process: each decides alone, with what all have said.
 
+use super::ClusterError;
 use super::hello::{Hello, PROTOCOL, Standing};
-use super::{ClusterError, Membership};
 
 /// What a process does with its store before it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,16 +121,6 @@ pub fn same_standing(standings: &[Standing]) -> Result<(), ClusterError> {
         }
     }
     Ok(())
-}
-
-/// Everything the processes said, and which of them this is.
-pub struct Settled {
-    /// Who they are.
-    pub membership: Membership,
-    /// Workers of each.
-    pub workers: usize,
-    /// What each knows, by number.
-    pub standings: Vec<Standing>,
 }
 
 #[cfg(test)]

@@ -278,14 +278,6 @@ impl Store {
         failpoint::hit("recovery");
         Ok(())
     }
-
-    /// Makes everything committed so far survive the loss of power.
-    ///
-    /// # Errors
-    /// Failures of RocksDB.
-    pub fn sync_wal(&self) -> Result<(), StoreError> {
-        write::sync(&self.inner.db)
-    }
 }
 
 #[cfg(test)]
