@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use crate::engine::ask::view::ClusterView;
 use crate::engine::ask::{LEADER, Peers, forward};
 use crate::engine::coordinator::Command;
 use crate::engine::feed::EngineFeed;
+use crate::engine::limits::PUSHES_WAITING_MAX;
 use crate::service::{
     Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
     View,
@@ -133,22 +134,21 @@ impl Ingest for EngineIngest {
     }
 }
 
-/// Has the coordinator of this process take records.
+/// Has the coordinator of this process take records. Few wait for it: callers at the same instant
+/// may exceed [`PUSHES_WAITING_MAX`] by their number.
 pub(crate) fn push(
     pushes: &Sender<Command>,
     body: Bytes,
     key: Option<String>,
 ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
     let (reply, answer) = oneshot::channel();
-    let refused = match pushes.try_send(Command::Push { body, key, reply }) {
-        Ok(()) => return answer,
-        Err(TrySendError::Full(command)) => {
-            (command, ServiceError::Limit("too many pushes wait; try again later".into()))
-        }
-        Err(TrySendError::Disconnected(command)) => (command, ServiceError::Stopped),
-    };
-    if let (Command::Push { reply, .. }, error) = refused {
+    if pushes.len() >= PUSHES_WAITING_MAX {
+        let error = ServiceError::Limit("too many pushes wait; try again later".into());
         let _ = reply.send(Err(error));
+    } else if let Err(error) = pushes.send(Command::Push { body, key, reply })
+        && let Command::Push { reply, .. } = error.0
+    {
+        let _ = reply.send(Err(ServiceError::Stopped));
     }
     answer
 }

@@ -29,7 +29,7 @@ use crate::engine::feed::Feed;
 use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
 use crate::engine::join::{self, Joined};
-use crate::engine::limits::{CHUNKS_WAITING_MAX, PUSHES_WAITING_MAX};
+use crate::engine::limits::CHUNKS_WAITING_MAX;
 use crate::engine::mail::{Found, Inbox, Mail, MailPeers, Note};
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::Plan;
@@ -222,7 +222,9 @@ fn spawn_all(
     joined: Option<Joined>,
 ) -> Result<Engine, EngineError> {
     let (commands, commands_in): (Sender<Command>, Receiver<Command>) = unbounded();
-    let (pushes, pushes_in) = bounded(PUSHES_WAITING_MAX);
+    // `reader::push` keeps it short. A bounded channel would keep what its receiver left in it, and
+    // with it the answers somebody waits for.
+    let (pushes, pushes_in) = unbounded();
     let (inputs_out, inputs): (Sender<FromSource>, _) = bounded(CHUNKS_WAITING_MAX);
     let (closed_out, closed) = unbounded();
     let progress = Arc::new(Progress::new(context.workers));

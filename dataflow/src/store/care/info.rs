@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rocksdb::DB;
 use serde::Serialize;
@@ -70,19 +71,39 @@ pub struct SourceInfo {
     pub counts: SourceCounts,
 }
 
+/// How often a store in use is looked at before its failure is believed, and the time between.
+const LOOKS_MAX: u32 = 20;
+const LOOK_PACE: Duration = Duration::from_millis(50);
+
 /// Reads what a store is.
 ///
 /// # Errors
 /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::Format`].
 pub fn info(directory: &Path) -> Result<Info, StoreError> {
-    if !directory.join("db").is_dir() {
-        return Err(StoreError::NotAStore(directory.into()));
+    // The process that has it open may remove a file between our reading of its name and of it.
+    for _ in 1..LOOKS_MAX {
+        let (found, in_use) = look(directory);
+        match found {
+            Err(_) if in_use => std::thread::sleep(LOOK_PACE),
+            found => return found,
+        }
     }
-    let (_lock, in_use_by) = match Lock::take_to_read(directory) {
-        Ok(lock) => (lock, None),
-        Err(StoreError::InUse { pid, .. }) => (None, Some(pid.unwrap_or(0))),
-        Err(other) => return Err(other),
-    };
+    look(directory).0
+}
+
+/// What is found, and whether a process had the store open.
+fn look(directory: &Path) -> (Result<Info, StoreError>, bool) {
+    if !directory.join("db").is_dir() {
+        return (Err(StoreError::NotAStore(directory.into())), false);
+    }
+    match Lock::take_to_read(directory) {
+        Ok(_lock) => (gather(directory, None), false),
+        Err(StoreError::InUse { pid, .. }) => (gather(directory, Some(pid.unwrap_or(0))), true),
+        Err(other) => (Err(other), false),
+    }
+}
+
+fn gather(directory: &Path, in_use_by: Option<u32>) -> Result<Info, StoreError> {
     let db = open::to_read(directory, Recovery::Strict)?;
     let known = identify(&db, directory)?;
     let committed = read(&db)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use spoor_operators::time::Day;
 
@@ -53,6 +54,31 @@ fn a_store_says_what_it_holds_whether_in_use_or_not() {
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(care::info(empty.path()), Err(StoreError::NotAStore(_))));
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is left there");
+}
+
+#[test]
+fn a_look_at_a_store_whose_files_come_and_go_succeeds() {
+    let fed = filled();
+    let (directory, db) = (fed.directory.path(), &fed.store.inner.db);
+    let family = db.cf_handle(Family::Meta.name()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0_u64.. {
+                db.put_cf(family, b"of this test", round.to_be_bytes()).unwrap();
+                db.flush_cf(family).unwrap();
+                db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+        });
+        for _look in 0..10 {
+            let looked = care::info(directory).map(|info| info.epoch);
+            assert_eq!(looked.unwrap(), Some(3));
+        }
+        done.store(true, Ordering::Release);
+    });
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Process {
             remembers_changes: true,
         };
         let context = start::still(settings);
-        let ((commands_out, commands), (pushes_out, pushes)) = (unbounded(), bounded(2));
+        let ((commands_out, commands), (pushes_out, pushes)) = (unbounded(), unbounded());
         let services = reader::services(&context, &commands_out, &pushes_out);
         Self { fed, context, services, commands, pushes, counts: SourceCounts::default() }
     }
@@ -196,7 +196,7 @@ impl Cluster {
             let mut process = Process::new();
             let peers: Arc<dyn Peers> = Arc::new(Direct { me, count, net: Arc::clone(&net) });
             assert!(process.context.peers.set(peers).is_ok());
-            let ((commands, taken), (pushes, pushed)) = (unbounded(), bounded(2));
+            let ((commands, taken), (pushes, pushed)) = (unbounded(), unbounded());
             process.services = reader::services(&process.context, &commands, &pushes);
             (process.commands, process.pushes) = (taken, pushed);
             desks.push(Desk::new(&process.context, me, commands, pushes).unwrap());

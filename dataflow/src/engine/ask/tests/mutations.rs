@@ -11,7 +11,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::{Cluster, Happening, Mood};
 use crate::engine::ask::LEADER;
 use crate::engine::coordinator::Command;
-use crate::engine::limits::FORWARDED_MAX;
+use crate::engine::limits::{FORWARDED_MAX, PUSHES_WAITING_MAX};
 use crate::query::SourceCounts;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
 
@@ -92,11 +92,12 @@ fn pushes_are_taken_here_but_repeatable_ones_by_the_leader() {
         assert!(reply.send(Ok(told.clone())).is_ok());
         assert_eq!(answer.blocking_recv().unwrap(), Ok(told));
     }
-    // The leader has no room: two wait already.
-    let waiting = [push(Some("a")), push(Some("b"))];
-    while cluster.processes[LEADER].pushes.len() < 2 {
-        std::thread::yield_now();
-    }
+    // The leader has no room: as many wait as may.
+    let leader = &cluster.processes[LEADER];
+    let ingest = &leader.services.ingest;
+    let push_there = |_| ingest.push(bytes::Bytes::from_static(b"{}\n"), None);
+    let waiting: Vec<_> = (0..PUSHES_WAITING_MAX).map(push_there).collect();
+    assert_eq!(leader.pushes.len(), PUSHES_WAITING_MAX);
     let refused = push(Some("c")).blocking_recv().unwrap();
     assert!(matches!(refused, Err(ServiceError::Limit(_))), "{refused:?}");
     drop((cluster, waiting));
