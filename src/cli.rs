@@ -154,7 +154,7 @@ pub struct ReplayArgs {
     /// Keep only this many days behind the newest (default: every day)
     #[arg(long, value_name = "DAYS")]
     pub retention: Option<u32>,
-    /// The other processes; each writes the sessions of the identities it owns.
+    /// The other processes; process 0 writes the sessions of all.
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Logs to read, plain, gzip or zstd; `-` is standard input

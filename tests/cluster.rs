@@ -12,7 +12,7 @@ mod oracle;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::cluster::{Process, Site, get, stop};
+use common::cluster::{Process, Site, free_addresses, get, stop};
 use serde_json::{Value, json};
 
 const CLIENTS: u64 = 4;
@@ -130,4 +130,58 @@ fn a_wrong_hosts_file_is_told_before_anything_is_done() {
     check(&bad, "0", "not host:port");
     check("nowhere.txt", "0", "nowhere.txt");
     assert!(!state.exists(), "nothing was made");
+}
+
+/// Runs a replay by two processes to its end: output and messages of each, and whether it succeeded.
+fn replay_by_two(dir: &std::path::Path, inputs: [&str; 2]) -> [(String, String, bool); 2] {
+    let config = common::write(dir, "spoor.toml", "[secrets]\nkey = \"0123456789abcdef\"\n");
+    let hosts = common::write(dir, "hosts.txt", &free_addresses(2).join("\n"));
+    std::thread::scope(|threads| {
+        let started = ["0", "1"].map(|process| {
+            let (config, hosts) = (config.as_str(), hosts.as_str());
+            let input = inputs[usize::from(process == "1")];
+            threads.spawn(move || {
+                let args = ["replay", "--config", config, "--hosts", hosts, "--process", process];
+                let ran = common::spoor(&[&args[..], &["--requests", input]].concat(), b"");
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                (text(ran.stdout), text(ran.stderr), ran.status.success())
+            })
+        });
+        started.map(|thread| thread.join().unwrap())
+    })
+}
+
+#[test]
+fn a_replay_by_two_processes_writes_what_one_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = common::spoor(&["generate", "--requests", "20000"], b"").stdout;
+    let log = common::write(dir.path(), "log.ndjson", &String::from_utf8(made).unwrap());
+    let [(output, said, good), (other_output, other_said, other_good)] =
+        replay_by_two(dir.path(), [&log, &log]);
+    assert!(good && other_good, "{said} {other_said}");
+    let config = dir.path().join("spoor.toml");
+    let alone = common::replay(&["--config", config.to_str().unwrap(), "--requests", &log], b"");
+    assert_eq!(output.lines().count(), alone.lines.len());
+    assert!(output == alone.output, "other sessions, or in another order");
+    assert_eq!((other_output.as_str(), other_said.lines().count()), ("", 1), "{other_said}");
+    assert!(other_said.contains("process 0 writes the sessions"), "{other_said}");
+    let summary: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    for number in ["read", "accepted", "sessions", "identities"] {
+        assert_eq!(summary[number], alone.summary[number], "{number}");
+    }
+}
+
+#[test]
+fn a_replay_of_which_a_part_cannot_be_read_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = line(0, 0) + "\n";
+    // Every process has a whole file of this name, but the second one's is cut off.
+    let whole = common::write(dir.path(), "log.ndjson", &line);
+    let cut = dir.path().join("cut.ndjson.gz");
+    std::fs::write(&cut, [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    let parts = replay_by_two(dir.path(), [&whole, cut.to_str().unwrap()]);
+    for (process, (output, said, good)) in parts.into_iter().enumerate() {
+        assert!(!good && output.is_empty(), "process {process}: {output} {said}");
+        assert!(said.contains("cut.ndjson.gz"), "process {process}: {said}");
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,7 +12,7 @@ use spoor_operators::session::Session;
 use crate::engine::ask::export;
 use crate::engine::{Engine, EngineError, Settings};
 use crate::query::{SourceCounts, Status};
-use crate::service::{ServiceError, View};
+use crate::service::ServiceError;
 use crate::sorted::Sorter;
 use crate::store::{StoreError, StoreView};
 
@@ -60,29 +59,75 @@ pub struct Summary {
     pub requests_per_second: f64,
 }
 
-/// Runs an engine until its sources have ended: what became of the records, and the state they
-/// led to. `watch` is called now and then with what was committed.
+/// A replay whose sources have ended: everything it took is committed and can be written.
+pub struct Replayed {
+    engine: Engine,
+    counts: SourceCounts,
+}
+
+/// Runs an engine until its sources have ended. `watch` is called now and then with what was
+/// committed.
 ///
 /// # Errors
 /// [`ReplayError`]; when only a source failed, everything before its failure is committed.
 pub fn run(
     settings: Settings,
     watch: &mut dyn FnMut(&SourceCounts, u64),
-) -> Result<(SourceCounts, Arc<StoreView>), ReplayError> {
+) -> Result<Replayed, ReplayError> {
     let engine = Engine::start(settings)?;
-    let context = Arc::clone(&engine.context);
-    let services = engine.services();
-    while engine.is_running() {
+    while engine.is_running() && !engine.is_drained() {
         std::thread::sleep(WATCH_INTERVAL);
-        let status = services.reader.view().and_then(|view| view.status());
-        if let Ok(status) = status {
+        if let Ok(status) = status(&engine) {
             watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
         }
     }
-    drop(services);
-    engine.join()?;
-    let view = Arc::clone(&context.published().view);
-    Ok((counts_of(&view.status()?), view))
+    if !engine.is_drained() || engine.lacks_a_source() {
+        let unknown = || EngineError::Failed("its log says why".into());
+        return Err(engine.join().err().unwrap_or_else(unknown).into());
+    }
+    let counts = counts_of(&status(&engine)?);
+    Ok(Replayed { engine, counts })
+}
+
+/// Of the whole cluster if this process leads it; of this process if another does.
+fn status(engine: &Engine) -> Result<Status, ServiceError> {
+    if engine.leads() { engine.services().reader.view()?.status() } else { engine.own_status() }
+}
+
+impl Replayed {
+    /// What became of the records: of all processes if this one leads them, else of this one.
+    #[must_use]
+    pub fn counts(&self) -> SourceCounts {
+        self.counts
+    }
+
+    /// Whether this process is to write the sessions of all.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.engine.leads()
+    }
+
+    /// Writes every session, of all processes, as one JSON object a line, sorted by
+    /// `(namespace, value, start)`. The numbers of sessions and identities.
+    ///
+    /// # Errors
+    /// [`ReplayError::Service`] when a process does not answer, [`ReplayError::Store`],
+    /// [`ReplayError::Output`].
+    pub fn write_sessions(
+        &self,
+        with_requests: bool,
+        out: &mut dyn Write,
+    ) -> Result<(u64, u64), ReplayError> {
+        write_sessions_of_all(&self.engine, with_requests, out)
+    }
+
+    /// Lets the other processes go, and waits until they do: they answer until the leader is here.
+    ///
+    /// # Errors
+    /// [`ReplayError::Engine`] when a process failed meanwhile.
+    pub fn end(self) -> Result<(), ReplayError> {
+        Ok(self.engine.join()?)
+    }
 }
 
 fn counts_of(status: &Status) -> SourceCounts {
@@ -94,35 +139,10 @@ fn counts_of(status: &Status) -> SourceCounts {
 /// How often a replay says how far it is; also how long it may end late.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// Writes every session as one JSON object a line, sorted by `(namespace, value, start)`. The
-/// numbers of sessions and identities.
+/// As [`Replayed::write_sessions`], of any engine.
 ///
 /// # Errors
-/// [`ReplayError::Store`], [`ReplayError::Output`].
-pub fn write_sessions(
-    view: &StoreView,
-    with_requests: bool,
-    out: &mut dyn Write,
-) -> Result<(u64, u64), ReplayError> {
-    let mut sorter = Sorter::default();
-    let mut failed = None;
-    view.for_each_session(&mut |session| {
-        let written =
-            line(view, session, with_requests).and_then(|(key, line)| Ok(sorter.push(key, line)?));
-        failed = written.err();
-        failed.is_none()
-    })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    write_sorted(sorter, out)
-}
-
-/// As [`write_sessions`], of all processes of a running engine's cluster.
-///
-/// # Errors
-/// [`ReplayError::Service`] when a process does not answer, [`ReplayError::Store`],
-/// [`ReplayError::Output`].
+/// As [`Replayed::write_sessions`].
 pub fn write_sessions_of_all(
     engine: &Engine,
     with_requests: bool,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use spoor_dataflow::engine::Settings;
+use spoor_dataflow::engine::{LEADER, Settings};
 use spoor_dataflow::query::SourceCounts;
 use spoor_dataflow::replay::{self, Summary};
 use spoor_dataflow::source::SourceSpec;
@@ -23,6 +23,12 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// Replays and writes sessions, then the summary.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let cluster = setup::cluster(&args.cluster)?;
+    let leads = cluster.as_ref().is_none_or(|cluster| cluster.process == LEADER);
+    if !leads && args.output.is_some() {
+        return Err(Failure::Usage(
+            "process 0 writes the sessions of all: give --output there".into(),
+        ));
+    }
     let config = setup::config(args.config.as_deref(), |config| {
         if let Some(workers) = args.workers {
             config.engine.workers = workers as usize;
@@ -49,19 +55,26 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         ..setup::settings(config, &directory, args.state.is_some(), sources)?
     };
     // The output is opened first: a place that cannot be written is known before the work.
-    let mut out = output(args.output.as_deref())?;
+    let out = if leads { Some(output(args.output.as_deref())?) } else { None };
 
     let begin = Instant::now();
     let progress = Progress::new(&settings.sources);
-    let (counts, view) = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
+    let replayed = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
         .map_err(Failure::failed)?;
     let seconds = begin.elapsed().as_secs_f64();
     progress.writing();
-    let written = replay::write_sessions(&view, args.requests, &mut out);
-    let (sessions, identities) = written.map_err(Failure::failed)?;
-    out.flush().map_err(Failure::failed)?;
+    let counts = replayed.counts();
+    let written = out.map(|mut out| replayed.write_sessions(args.requests, &mut out));
+    let written = written.transpose().map_err(Failure::failed)?;
+    replayed.end().map_err(Failure::failed)?;
     progress.end();
-    tell(&summary(&counts, sessions, identities, seconds))
+    match written {
+        Some((sessions, identities)) => tell(&summary(&counts, sessions, identities, seconds)),
+        None => {
+            eprintln!("{} records in {seconds:.3} s; process 0 writes the sessions", counts.read);
+            Ok(())
+        }
+    }
 }
 
 fn summary(counts: &SourceCounts, sessions: u64, identities: u64, seconds: f64) -> Summary {

@@ -350,7 +350,8 @@ impl Coordinator {
     /// Tells the leader that all sources here have ended, if they have.
     fn tell_ended(&mut self) {
         if let (Role::Follower(follower), 0) = (&self.role, self.live_sources) {
-            follower.mail.send(LEADER, &Note::SourcesEnded);
+            let failures = self.context.source_failures();
+            follower.mail.send(LEADER, &Note::SourcesEnded { failures });
         }
     }
 
@@ -377,8 +378,11 @@ impl Coordinator {
                 followers.want = true;
                 followers.are_full |= full;
             }
-            (Role::Leader(followers), Note::SourcesEnded) => {
+            (Role::Leader(followers), Note::SourcesEnded { failures }) => {
                 followers.reading.remove(&from);
+                if self.context.ends_with_sources {
+                    self.context.sources_failed_at(from, failures);
+                }
             }
             (Role::Leader(_), Note::Stop) => self.stopping = true,
             (Role::Follower(follower), Note::End(_)) => follower.is_last = true,

@@ -42,8 +42,13 @@ pub enum Note {
         /// Input waits until it is closed.
         full: bool,
     },
-    /// To the leader: all sources were read to their end.
-    SourcesEnded,
+    /// To the leader: no source has anything to come.
+    SourcesEnded {
+        /// Why some could not be read to their end.
+        failures: Vec<String>,
+    },
+    /// From the leader of a replay: nobody asks anything any more.
+    Released,
     /// To the leader: somebody asked a process to stop.
     Stop,
     /// What the workers of a process found out in an epoch.
@@ -116,6 +121,8 @@ pub struct Mail {
     unstaged_by_any: Mutex<u64>,
     staged: Condvar,
     is_closed: AtomicBool,
+    is_released: Mutex<bool>,
+    released: Condvar,
     next_question: AtomicU64,
     asked: Mutex<Option<HashMap<u64, Sender<Vec<u8>>>>>,
 }
@@ -136,6 +143,8 @@ impl Mail {
             unstaged_by_any: Mutex::new(committed + 1),
             staged: Condvar::new(),
             is_closed: AtomicBool::new(false),
+            is_released: Mutex::new(false),
+            released: Condvar::new(),
             next_question: AtomicU64::new(0),
             asked: Mutex::new(Some(HashMap::new())),
         })
@@ -188,6 +197,20 @@ impl Mail {
             self.staged.wait_for(&mut unstaged, LOOK_AGAIN);
         }
         true
+    }
+
+    /// Nobody asks this process anything any more.
+    pub fn release(&self) {
+        *self.is_released.lock() = true;
+        self.released.notify_all();
+    }
+
+    /// Waits until nobody asks this process anything any more, or `give_up` says so.
+    pub fn wait_released(&self, give_up: impl Fn() -> bool) {
+        let mut is_released = self.is_released.lock();
+        while !*is_released && !give_up() {
+            self.released.wait_for(&mut is_released, LOOK_AGAIN);
+        }
     }
 
     /// Nothing is sent any more; what was sent arrives.

@@ -58,6 +58,7 @@ use crate::engine::hot::HotBytes;
 use crate::engine::mail::{Mail, Note};
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
+use crate::query::Status;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
 use crate::source::{SourceError, SourceId, SourceSpec};
 use crate::store::{Store, StoreError, StoreNumbers, StoreView};
@@ -195,6 +196,8 @@ pub struct Context {
     key: SecretKey,
     applications: Applications,
     descriptions: Descriptions,
+    /// Everything that was taken is committed, and nothing more comes.
+    drained: AtomicBool,
     stopped: AtomicBool,
     /// The process that failed first, and why.
     failure: Mutex<Option<(usize, String)>>,
@@ -296,6 +299,17 @@ impl Context {
         self.source_failures.lock().push(error.to_string());
     }
 
+    /// Why sources could not be read to their end.
+    pub(crate) fn source_failures(&self) -> Vec<String> {
+        self.source_failures.lock().clone()
+    }
+
+    /// Notes that sources of another process cannot be read further.
+    pub(crate) fn sources_failed_at(&self, process: usize, failures: Vec<String>) {
+        let told = failures.into_iter().map(|failure| format!("process {process}: {failure}"));
+        self.source_failures.lock().extend(told);
+    }
+
     /// Stops everything.
     pub(crate) fn fail(&self, reason: String) {
         self.failed_at(self.process, reason);
@@ -359,18 +373,46 @@ impl Engine {
         self.context.fail(reason.to_owned());
     }
 
+    /// What this process alone says of itself.
+    pub(crate) fn own_status(&self) -> Result<Status, ServiceError> {
+        self.context.view()?.status()
+    }
+
     /// Whether it runs and commits.
     #[must_use]
     pub fn is_running(&self) -> bool {
         !self.context.is_stopped() && self.threads.iter().any(|thread| !thread.is_finished())
     }
 
-    /// Waits until it has ended.
+    /// Whether everything it took is committed and nothing more comes. The processes of a cluster
+    /// whose sources have ended still answer then, until that of the leader is joined.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.context.drained.load(Ordering::Acquire)
+    }
+
+    /// Whether a source could not be read to its end; [`Engine::join`] says why.
+    #[must_use]
+    pub fn lacks_a_source(&self) -> bool {
+        !self.context.source_failures().is_empty()
+    }
+
+    /// Whether it orders the epochs of its cluster, or is alone.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.context.process == LEADER
+    }
+
+    /// Waits until it has ended; in a cluster, until every process has.
     ///
     /// # Errors
     /// [`EngineError::Failed`] when it stopped for a reason of its own, [`EngineError::Source`]
     /// when a source could not be read to its end; everything before was committed.
     pub fn join(mut self) -> Result<(), EngineError> {
+        if let (Some(mail), true) = (&self.context.mail, self.leads()) {
+            mail.broadcast(&Note::Released);
+            mail.release();
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 self.context.fail("a thread panicked; its message is in the log".into());
@@ -385,7 +427,7 @@ impl Engine {
                 false => EngineError::OtherFailed { process, reason },
             });
         }
-        let failures = self.context.source_failures.lock();
+        let failures = self.context.source_failures();
         if failures.is_empty() { Ok(()) } else { Err(EngineError::Source(failures.join("; "))) }
     }
 }

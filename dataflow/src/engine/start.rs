@@ -1,7 +1,7 @@
 //! Starting an engine: what the store knows, then the threads.
 
 use std::any::Any;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -207,6 +207,7 @@ fn context(
         key: settings.key,
         applications: settings.applications,
         descriptions: settings.descriptions,
+        drained: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),
         source_failures: Mutex::default(),
@@ -259,7 +260,13 @@ fn spawn_all(
     let (shared, watching) = (Arc::clone(&context), Arc::clone(&watch));
     threads.push(thread("committer", move || {
         committer.run();
-        if let (Some(mail), false) = (&shared.mail, shared.plan.has_failed()) {
+        let has_failed = || shared.plan.has_failed();
+        shared.drained.store(!has_failed(), Ordering::Release);
+        let Some(mail) = &shared.mail else { return };
+        if shared.ends_with_sources {
+            mail.wait_released(has_failed);
+        }
+        if !has_failed() {
             watching.ended();
             mail.close();
             mail.forget_questions();
@@ -327,6 +334,11 @@ fn inbox(
         Note::Answer(id, answer) => {
             if let Some(mail) = &context.mail {
                 mail.answered(id, answer);
+            }
+        }
+        Note::Released => {
+            if let Some(mail) = &context.mail {
+                mail.release();
             }
         }
         told => drop(commands.send(Command::Told(from, told))),

@@ -15,7 +15,7 @@ use spoor_operators::time::{Day, Epoch, EventTime};
 
 use super::meta::DayCount;
 use super::postings::{self, Additions};
-use super::{Family, Inner, StoreError, keys, log};
+use super::{Family, Inner, Keep, StoreError, keys, log};
 
 /// Changes of one worker in one epoch.
 pub struct Part {
@@ -67,6 +67,9 @@ impl Part {
     /// # Errors
     /// [`StoreError`] when a replaced log cannot be read.
     pub fn day_change(&mut self, change: &DayChange) -> Result<(), StoreError> {
+        if self.inner.keep == Keep::Nothing {
+            return Ok(());
+        }
         let grown = matches!(change.log, LogChange::Append(_));
         match &change.log {
             LogChange::None | LogChange::Derived(_) => {}

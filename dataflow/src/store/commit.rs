@@ -19,7 +19,7 @@ use super::batch::minute_of;
 use super::limits::IDEMPOTENCY_KEPT;
 use super::meta::{self, DayCount, Standing};
 use super::write::{self, Durability};
-use super::{Family, Part, Store, StoreError, StoreNumbers, dead_letters, keys};
+use super::{Family, Keep, Part, Store, StoreError, StoreNumbers, dead_letters, keys};
 use crate::failpoint;
 use crate::query::DeadLetter;
 
@@ -186,7 +186,9 @@ impl Store {
         let Prepared { epoch, batch, next, dropped } = prepared;
         self.inner.before_write(epoch)?;
         let mut committed = self.inner.committed.lock();
-        write::write(&self.inner.db, batch, durability)?;
+        if self.inner.keep == Keep::Everything {
+            write::write(&self.inner.db, batch, durability)?;
+        }
         if is_safe {
             self.inner.witness.note(epoch)?;
         }

@@ -51,7 +51,7 @@ pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub(crate) use moving::MovingDay;
-pub use options::{StoreOptions, WriteHook};
+pub use options::{Keep, StoreOptions, WriteHook};
 pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
 pub(crate) use view::LettersBefore;
@@ -84,6 +84,7 @@ pub(super) struct Inner {
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
     witness: care::Witness,
+    keep: Keep,
     before_write: Option<WriteHook>,
     /// Size of the last epoch's largest part: what to expect of the next.
     part_bytes: AtomicUsize,
@@ -158,6 +159,7 @@ impl Store {
             committed: Mutex::new(committed),
             views: Mutex::default(),
             witness: care::Witness::open(directory)?,
+            keep: options.keep,
             before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),
             _lock: lock,

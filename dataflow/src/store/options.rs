@@ -86,8 +86,22 @@ pub struct StoreOptions {
     pub spill: SpillOptions,
     /// The zone days are counted in.
     pub zone: DayZone,
+    /// What becomes of an epoch; anything but [`Keep::Everything`] is for measurements.
+    pub keep: Keep,
     /// Called before each write of an epoch, for tests of disks that are slow or fail.
     pub before_write: Option<WriteHook>,
+}
+
+/// How much of a commit is done, so that its cost can be measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    #[default]
+    Everything,
+    /// Rows, log and index are encoded, and not written: what leaves the memory is lost.
+    Encoded,
+    /// Not even that.
+    Nothing,
 }
 
 /// Stands between the engine and the disk: it may wait, or refuse.
@@ -117,6 +131,7 @@ impl Default for StoreOptions {
             index_request_ids: true,
             spill: SpillOptions::default(),
             zone: DayZone::utc(),
+            keep: Keep::default(),
             before_write: None,
         }
     }
