@@ -4,18 +4,23 @@
 //! One process, the engine as a library with the server's settings and allocator. The store is
 //! filled to `SPOOR_BENCH_SESSIONS` sessions (1 million); then, for `SPOOR_BENCH_SECONDS` (20), a
 //! feeder pushes `SPOOR_BENCH_RATE` (50,000) requests a second, a reader asks for pages of sessions
-//! by one filter each, and a subscriber waits for marked requests. With `-- memory` the store is
-//! only filled, to 10 million sessions, and the peak of resident memory is the figure. At the end
-//! the store is opened again: how long until a first page, against an empty store. Everything
-//! runs on one machine: generator, reader and subscriber take processor time from the engine.
+//! by one filter each, and a subscriber waits for marked requests. With `-- cluster` two processes
+//! of one worker each share the requests, and the second, which does not lead, is asked. With
+//! `-- memory` the store is only filled, to 10 million sessions of as many identities, and the peak
+//! of resident memory is the figure. At the end the store is opened again: how long until a first
+//! page, against an empty store. Everything runs on one machine: generator, reader and subscriber
+//! take processor time from the engine.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, RequestFilter, SessionQuery};
 use spoor_dataflow::service::{Event, Ingest, PushAnswer, ServiceError, Services};
@@ -76,8 +81,9 @@ fn main() {
     let sessions = number("SESSIONS", if memory { SESSIONS_MEMORY } else { SESSIONS });
     println!("load before: {}", load());
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
-    let engine = start(dir.path());
-    let services = engine.services();
+    let cluster = std::env::args().any(|argument| argument == "cluster");
+    let engines = start_all(dir.path(), if cluster { 2 } else { 1 });
+    let services = services(&engines);
     let mut traffic = Traffic { slot: 0, stride: sessions.div_ceil(STRIDES) };
     fill(&services, &mut traffic, sessions);
     if !memory {
@@ -97,9 +103,62 @@ fn main() {
     );
     println!("load after: {}", load());
     drop(services);
-    engine.stop();
-    engine.join().expect("the engine ends well");
-    restart(dir.path(), sessions);
+    end_all(engines);
+    if !cluster {
+        restart(&dir.path().join("0"), sessions);
+    }
+}
+
+/// Engines that are one, in this process but over real connections.
+fn start_all(dir: &Path, processes: usize) -> Vec<Engine> {
+    let listeners: Vec<_> = (0..processes)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
+        .collect();
+    let hosts: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| listener.local_addr().expect("it is bound").to_string())
+        .collect();
+    let hosts = &hosts;
+    std::thread::scope(|scope| {
+        let start = |process: usize| {
+            let cluster = (processes > 1).then(|| Membership { process, hosts: hosts.clone() });
+            scope.spawn(move || start(&dir.join(process.to_string()), cluster))
+        };
+        let started: Vec<_> = (0..processes).map(start).collect();
+        started.into_iter().map(|thread| thread.join().expect("an engine starts")).collect()
+    })
+}
+
+fn end_all(engines: Vec<Engine>) {
+    engines[0].stop();
+    for engine in engines {
+        engine.join().expect("the engine ends well");
+    }
+}
+
+/// Those of the last process, but what is pushed goes to all in turn.
+fn services(engines: &[Engine]) -> Services {
+    let mut services = engines.last().expect("there is an engine").services();
+    let ingests = engines.iter().map(|engine| engine.services().ingest).collect();
+    services.ingest = Arc::new(InTurn { ingests, next: AtomicUsize::new(0) });
+    services
+}
+
+/// Pushes to one after the other.
+struct InTurn {
+    ingests: Vec<Arc<dyn Ingest>>,
+    next: AtomicUsize,
+}
+
+impl Ingest for InTurn {
+    fn push(
+        &self,
+        body: bytes::Bytes,
+        key: Option<String>,
+    ) -> Receiver<Result<PushAnswer, ServiceError>> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.ingests.len();
+        self.ingests[turn].push(body, key)
+    }
 }
 
 /// From opening the store to a first page, against the same with an empty store.
@@ -107,7 +166,7 @@ fn restart(full: &Path, sessions: u64) {
     let empty = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let ready = |dir: &Path| {
         let begin = Instant::now();
-        let engine = start(dir);
+        let engine = start(dir, None);
         let view = engine.services().reader.view().expect("a view");
         let query = SessionQuery {
             filter: Filter::all(),
@@ -148,7 +207,8 @@ fn store_options() -> StoreOptions {
     }
 }
 
-fn start(dir: &Path) -> Engine {
+fn start(dir: &Path, cluster: Option<Membership>) -> Engine {
+    let processes = cluster.as_ref().map_or(1, |cluster| cluster.hosts.len());
     Engine::start(Settings {
         store: Store::open(dir, store_options()).expect("a new store"),
         rules: RuleSet::default(),
@@ -156,9 +216,9 @@ fn start(dir: &Path) -> Engine {
         applications: Applications::default(),
         descriptions: Descriptions::default(),
         sources: Vec::new(),
-        cluster: None,
-        workers: WORKERS,
-        hot_bytes_max: HOT_BYTES,
+        cluster,
+        workers: WORKERS / processes,
+        hot_bytes_max: HOT_BYTES / processes,
         epochs: EpochLimits::default(),
         ends_with_sources: false,
         refuses_future: false,
