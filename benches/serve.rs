@@ -184,6 +184,7 @@ fn restart(full: &Path, sessions: u64) {
     };
     let [full, empty] = [full, empty.path()].map(|dir| {
         let mut times = [ready(dir), ready(dir), ready(dir)];
+        println!("  restarts: {times:.0?}");
         times.sort();
         times[1]
     });

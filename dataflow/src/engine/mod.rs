@@ -403,7 +403,8 @@ impl Engine {
         self.context.process == LEADER
     }
 
-    /// Waits until it has ended; in a cluster, until every process has.
+    /// Waits until it has ended; in a cluster, until every process has. One that serves then leaves
+    /// its store such that the next start is quick.
     ///
     /// # Errors
     /// [`EngineError::Failed`] when it stopped for a reason of its own, [`EngineError::Source`]
@@ -426,6 +427,11 @@ impl Engine {
                 true => EngineError::Failed(reason),
                 false => EngineError::OtherFailed { process, reason },
             });
+        }
+        if !self.context.ends_with_sources
+            && let Err(error) = self.context.store.settle()
+        {
+            tracing::warn!(%error, "the next start has to read the log of the store");
         }
         let failures = self.context.source_failures();
         if failures.is_empty() { Ok(()) } else { Err(EngineError::Source(failures.join("; "))) }

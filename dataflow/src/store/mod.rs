@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
-use rocksdb::{Cache, ColumnFamily, DB, WriteBufferManager};
+use rocksdb::{Cache, ColumnFamily, DB, FlushOptions, WriteBufferManager};
 use spoor_operators::sessionize::spill::Spilling;
 use spoor_operators::time::{DayZone, Epoch, EventTime};
 
@@ -200,6 +200,17 @@ impl Store {
     /// [`StoreError::SecretKey`].
     pub fn secret_key(&self) -> Result<[u8; 32], StoreError> {
         secret::read_or_make(&self.inner.directory)
+    }
+
+    /// Moves what is in memory to files, so that the next opening has no log to read. Nothing is lost
+    /// without it.
+    ///
+    /// # Errors
+    /// Failures of RocksDB.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let families: Vec<_> = Family::ALL.map(|family| self.inner.cf(family)).into();
+        let families: Vec<_> = families.iter().collect();
+        Ok(self.inner.db.flush_cfs_opt(&families, &FlushOptions::default())?)
     }
 
     /// Makes another key the store's: that of the cluster a new store belongs to.

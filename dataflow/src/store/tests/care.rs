@@ -57,6 +57,25 @@ fn a_store_says_what_it_holds_whether_in_use_or_not() {
 }
 
 #[test]
+fn a_settled_store_leaves_no_log_to_read() {
+    /// A log begins with the name of the one before it.
+    const HEAD_BYTES: u64 = 64;
+    let logs = |directory: &Path| -> u64 {
+        let files = fs::read_dir(directory.join("db")).unwrap().map(Result::unwrap);
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|log| log.metadata().unwrap().len()).sum()
+    };
+    let fed = filled();
+    let sessions = fed.sessions.len() as u64;
+    assert!(logs(fed.directory.path()) > HEAD_BYTES);
+    fed.store.settle().unwrap();
+    let directory = close(fed);
+    assert!(logs(directory.path()) <= HEAD_BYTES);
+    assert_eq!(care::info(directory.path()).unwrap().sessions, sessions);
+    assert_eq!(care::check(directory.path(), &mut quiet()).unwrap().listed, [""; 0]);
+}
+
+#[test]
 fn a_look_at_a_store_whose_files_come_and_go_succeeds() {
     let fed = filled();
     let (directory, db) = (fed.directory.path(), &fed.store.inner.db);
