@@ -24,7 +24,7 @@ use timely::dataflow::operators::generic::operator::{Operator, source};
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
-use crate::engine::ask::{Answerer, Peers};
+use crate::engine::ask::{Answerer, Asked, Peers};
 
 /// What processes tell each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,6 +124,7 @@ pub struct Mail {
     is_released: Mutex<bool>,
     released: Condvar,
     next_question: AtomicU64,
+    /// Who waits for answers, by the numbers of their questions.
     asked: Mutex<Option<HashMap<u64, Sender<Vec<u8>>>>>,
 }
 
@@ -224,7 +225,14 @@ impl Mail {
         self.asked.lock().take();
     }
 
-    /// Hands an answer to whoever asked.
+    /// Nobody waits for this answer any more.
+    fn forget_question(&self, question: u64) {
+        if let Some(asked) = self.asked.lock().as_mut() {
+            asked.remove(&question);
+        }
+    }
+
+    /// Hands an answer to whoever asked, if somebody waits for it.
     pub fn answered(&self, question: u64, answer: Vec<u8>) {
         let asked = self.asked.lock().as_mut().and_then(|asked| asked.remove(&question));
         if let Some(asker) = asked {
@@ -272,14 +280,15 @@ impl Peers for MailPeers {
         self.ownership.process(partition)
     }
 
-    fn ask(&self, process: usize, question: Vec<u8>) -> Receiver<Vec<u8>> {
+    fn ask(&self, process: usize, question: Vec<u8>) -> Asked {
         let (answer, answered) = bounded(1);
         let id = self.mail.next_question.fetch_add(1, Ordering::Relaxed);
         if let Some(asked) = self.mail.asked.lock().as_mut() {
             asked.insert(id, answer);
             self.mail.send(process, &Note::Question(id, question));
         }
-        answered
+        let mail = Arc::clone(&self.mail);
+        Asked::new(answered, move || mail.forget_question(id))
     }
 }
 
@@ -386,5 +395,31 @@ fn deliver(inbox: &Inbox, from: u32, bytes: &[u8]) {
     match bincode::deserialize(bytes) {
         Ok(note) => inbox(from as usize, note),
         Err(error) => tracing::error!(%error, "process {from} sent what is not understood"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Ownership;
+
+    #[test]
+    fn a_question_is_noted_as_long_as_somebody_waits_for_its_answer() {
+        let mail = Mail::new(0, 2, 1, 0);
+        let peers = MailPeers { mail: Arc::clone(&mail), ownership: Ownership::new(2, 1) };
+        let noted = || mail.asked.lock().as_ref().map(HashMap::len);
+        let (first, second) = (peers.ask(1, vec![1]), peers.ask(1, vec![2]));
+        assert_eq!(noted(), Some(2));
+        drop(first);
+        assert_eq!(noted(), Some(1));
+        // An answer that comes too late is nobody's.
+        mail.answered(0, vec![7]);
+        mail.answered(1, vec![8]);
+        assert_eq!((noted(), second.answer.try_recv()), (Some(0), Ok(vec![8])));
+        let third = peers.ask(1, vec![3]);
+        mail.forget_questions();
+        assert!(third.answer.recv().is_err());
+        drop((second, third));
+        assert_eq!(noted(), None);
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use serde::de::DeserializeOwned;
 use spoor_operators::time::Epoch;
 
 use crate::engine::ask::reads::{Here, Read};
 use crate::engine::ask::wire::{self, Question};
-use crate::engine::ask::{LEADER, Peers};
+use crate::engine::ask::{Asked, LEADER, Peers};
 use crate::engine::limits::{ANSWER_WAIT, EPOCH_WAIT};
 use crate::engine::{Context, Published};
 use crate::service::{ServiceError, View};
@@ -89,10 +89,10 @@ pub(crate) fn all<R: Read>(
 /// What the other process says, or that it says nothing.
 pub(crate) fn receive<T: DeserializeOwned>(
     process: usize,
-    answer: &Receiver<Vec<u8>>,
+    asked: &Asked,
     deadline: Instant,
 ) -> Result<T, ServiceError> {
-    match answer.recv_deadline(deadline) {
+    match asked.answer.recv_deadline(deadline) {
         Ok(bytes) => {
             let read = wire::decode::<Result<T, ServiceError>>(&bytes);
             read.map_err(|reason| ServiceError::Peer { process, reason })?

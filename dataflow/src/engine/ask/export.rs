@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use crossbeam_channel::Receiver;
 use spoor_operators::identity::SessionId;
 use spoor_operators::time::Day;
 
 use crate::engine::ask::reads::{ExportFrom, ExportPage, Here, Read};
 use crate::engine::ask::wire::{self, Question};
-use crate::engine::ask::{Peers, asker};
+use crate::engine::ask::{Asked, Peers, asker};
 use crate::engine::limits::{ANSWER_WAIT, EXPORT_PAGE_BYTES};
 use crate::engine::{Context, Published};
 use crate::replay::{self, ReplayError};
@@ -113,7 +112,7 @@ struct Remote<'a> {
     at: &'a Published,
     with_requests: bool,
     /// None: it has no more.
-    answer: Option<Receiver<Vec<u8>>>,
+    answer: Option<Asked>,
 }
 
 impl<'a> Remote<'a> {

@@ -41,7 +41,29 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Sends a question to another process. Its answer comes; or nothing (the sender is dropped)
     /// when the cluster stops. Never blocks.
-    fn ask(&self, process: usize, question: Vec<u8>) -> Receiver<Vec<u8>>;
+    fn ask(&self, process: usize, question: Vec<u8>) -> Asked;
+}
+
+/// A question that was asked. Whoever drops it waits for its answer no more.
+pub struct Asked {
+    pub(in crate::engine) answer: Receiver<Vec<u8>>,
+    /// Called when it is dropped.
+    forget: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Asked {
+    /// A question whose answer comes there; `forget` is called when nobody waits for it any more.
+    pub fn new(answer: Receiver<Vec<u8>>, forget: impl FnOnce() + Send + 'static) -> Self {
+        Self { answer, forget: Some(Box::new(forget)) }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(forget) = self.forget.take() {
+            forget();
+        }
+    }
 }
 
 /// Sends an answer to whoever asked; may be called later, from any thread.

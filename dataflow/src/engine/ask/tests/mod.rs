@@ -20,7 +20,7 @@ use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
-use super::{Answerer, Desk, Peers, Reply};
+use super::{Answerer, Asked, Desk, Peers, Reply};
 use crate::engine::coordinator::Command;
 use crate::engine::standing::Standing;
 use crate::engine::{Context, EpochLimits, Settings, reader, start};
@@ -67,7 +67,7 @@ impl Peers for Direct {
         usize::from(partition) % self.count
     }
 
-    fn ask(&self, process: usize, question: Vec<u8>) -> Receiver<Vec<u8>> {
+    fn ask(&self, process: usize, question: Vec<u8>) -> Asked {
         assert_ne!(process, self.me, "nobody asks itself");
         let (answer, answered) = bounded(1);
         let reply: Reply = Box::new(move |bytes| drop(answer.send(bytes)));
@@ -78,7 +78,7 @@ impl Peers for Direct {
             Mood::Silent => self.net.waiting.lock().push(reply),
             Mood::Gone => drop(reply),
         }
-        answered
+        Asked::new(answered, || ())
     }
 }
 
