@@ -4,7 +4,8 @@
 //! subscriber can resume. A subscriber holds no queue: it has the epoch it was told of last, and
 //! when it comes back the changes since are merged by session, so a slow one gets the latest value
 //! of each. One that is behind the ring gets a snapshot again. Nobody waits for a subscriber.
-//! In a cluster every process remembers what it changed itself, and a subscription asks all.
+//! In a cluster every process remembers what it changed itself, and a subscription asks all, or the
+//! owner alone when it is about one identity.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::engine::ask::reads::ChangesAfter;
-use crate::engine::ask::view::ClusterView;
+use crate::engine::ask::view::{ClusterView, only_identity};
 use crate::engine::ask::{Peers, asker, merge};
 use crate::engine::limits::{
     FEED_CHANGES_MAX, FEED_EPOCHS_MAX, FEED_PACE, FEED_PENDING_MAX, FEED_SNAPSHOT_MAX,
@@ -261,7 +262,14 @@ fn event_of_all(
     let at = context.published();
     if let Some(after) = told {
         let read = ChangesAfter { after, filter: filter.clone() };
-        let parts = asker::all(context, peers, &at, &read)?;
+        let asked = match only_identity(filter) {
+            Some(identity) => {
+                let owner = peers.owner(identity.partition());
+                owner..owner + 1
+            }
+            None => 0..peers.count(),
+        };
+        let parts = asker::parts(context, peers, &at, &read, asked)?;
         if let Some(whole) = merge::differences(parts)
             && whole.len() <= FEED_PENDING_MAX
         {

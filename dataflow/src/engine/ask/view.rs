@@ -126,7 +126,7 @@ impl ClusterView {
 }
 
 /// The identity a filter is about, if it is about one only.
-fn only_identity(filter: &Filter) -> Option<IdentityId> {
+pub(crate) fn only_identity(filter: &Filter) -> Option<IdentityId> {
     match filter {
         Filter::Identity(id) => Some(*id),
         Filter::Session(id) => Some(id.identity),

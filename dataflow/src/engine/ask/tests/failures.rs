@@ -144,6 +144,25 @@ fn a_subscriber_is_told_of_the_changes_of_all_processes() {
 }
 
 #[test]
+fn a_subscriber_to_one_identity_needs_its_owner_only() {
+    let mut cluster = fed(3);
+    let owned = |id: &SessionId| usize::from(id.identity.partition()) % 3 == 1;
+    let id = cluster.whole.fed.sessions.keys().copied().find(owned).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let feed = EngineFeed(Arc::clone(&cluster.processes[0].context));
+    cluster.mood(2, Mood::Silent);
+    let mut changes = feed.session_changes(Filter::Identity(id.identity), None, 100).unwrap();
+    let mut next = || runtime.block_on(changes.next());
+    let Some(Ok(Event::Snapshot { sessions, .. })) = next() else { panic!() };
+    assert!(!sessions.is_empty());
+    cluster.feed(some_requests(1));
+    let Some(Ok(Event::Changes { epoch, added, updated, .. })) = next() else { panic!() };
+    assert_eq!((epoch, added.len()), (Epoch(2), 0));
+    assert!(updated.iter().any(|session| session.id() == id));
+    assert!(updated.iter().all(|session| session.identity.id == id.identity));
+}
+
+#[test]
 fn a_question_for_a_stopped_engine_is_answered() {
     let mut cluster = fed(2);
     drop(cluster.processes.pop());
