@@ -108,37 +108,19 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// The string from `start` on, of which everything up to its first escape was seen.
     #[cold]
     fn unescape(&mut self, start: usize) -> Option<String> {
-        let mut text = String::from(self.text.get(start..self.at)?);
-        loop {
-            match self.byte()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(text);
-                }
-                b'\\' => {
-                    self.at += 1;
-                    text.push(match self.byte()? {
-                        byte @ (b'"' | b'\\' | b'/') => char::from(byte),
-                        b'b' => '\u{8}',
-                        b'f' => '\u{c}',
-                        b'n' => '\n',
-                        b'r' => '\r',
-                        b't' => '\t',
-                        _ => return None,
-                    });
-                    self.at += 1;
-                }
-                _ => {}
-            }
-            let run = self.at;
-            self.at = special(self.text.as_bytes(), run);
-            if self.byte()? < b' ' {
-                return None;
-            }
-            text.push_str(self.text.get(run..self.at)?);
+        self.skip_rest_of_string()?;
+        let mut rest = self.text.get(start..self.at - 1)?;
+        let mut text = String::with_capacity(rest.len());
+        while let Some((plain, behind)) = rest.split_once('\\') {
+            text.push_str(plain);
+            text.push(escaped(*behind.as_bytes().first()?)?);
+            rest = behind.get(1..)?;
         }
+        text.push_str(rest);
+        Some(text)
     }
 
     /// Digits without a sign, leading zero, fraction or exponent: an integer below 10^18.
@@ -244,9 +226,13 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Skips a string; its escapes are checked as in [`Scan::unescape`].
     fn skip_string(&mut self) -> Option<()> {
         self.take(b'"')?;
+        self.skip_rest_of_string()
+    }
+
+    /// Skips what is left of a string and its closing quote.
+    fn skip_rest_of_string(&mut self) -> Option<()> {
         loop {
             self.at = special(self.text.as_bytes(), self.at);
             match self.byte()? {
@@ -255,10 +241,7 @@ impl<'a> Scan<'a> {
                     return Some(());
                 }
                 b'\\' => {
-                    let escaped = self.text.as_bytes().get(self.at + 1)?;
-                    if !b"\"\\/bfnrt".contains(escaped) {
-                        return None;
-                    }
+                    escaped(*self.text.as_bytes().get(self.at + 1)?)?;
                     self.at += 2;
                 }
                 _ => return None,
@@ -294,6 +277,19 @@ impl<'a> Scan<'a> {
         }
         (self.at > from).then_some(())
     }
+}
+
+/// What a backslash and this byte stand for; `\u` is not taken.
+fn escaped(byte: u8) -> Option<char> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => char::from(byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
 }
 
 /// Index of the first quote, backslash or control character at or after `at`; the length if none.
