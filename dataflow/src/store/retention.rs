@@ -4,14 +4,15 @@
 //! nothing of them is seen. Their files are deleted later, when every view older than that epoch
 //! is gone, because deleting files does not respect snapshots, and when the drop is durable,
 //! because it is not undone either. A commit deletes the files of a few days at most, so dropping
-//! years at once makes no commit long.
+//! years at once makes no commit long. A file that also holds later days stays until they are
+//! dropped too: at most one a level, which is not worth rewriting it.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use spoor_operators::time::{Day, Epoch};
 
 use super::limits::RECLAIM_DAYS;
-use super::{Family, Store, StoreError, keys, options, write};
+use super::{Family, Store, StoreError, keys, write};
 use crate::failpoint;
 
 /// Views that are held, and the days whose files can go when old ones are not.
@@ -74,17 +75,6 @@ impl Store {
             write::delete_files(&self.inner.db, self.inner.cf(family), from, until)?;
         }
         Ok(())
-    }
-
-    /// Rewrites what is left of the days before `day` on disk, to have its space back at once.
-    /// Takes long; nothing depends on it.
-    pub fn compact_before(&self, day: Day) {
-        for family in Family::BY_DAY {
-            let (from, until) = ([0; keys::DAY_BYTES], keys::day_prefix(day));
-            let cf = self.inner.cf(family);
-            let options = options::compaction();
-            self.inner.db.compact_range_cf_opt(cf, Some(from), Some(until), &options);
-        }
     }
 }
 

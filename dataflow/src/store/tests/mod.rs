@@ -25,7 +25,10 @@ use spoor_operators::sessionize::backend::{
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, DayZone, Epoch, EventTime};
 
-use super::{Commit, Family, Part, Store, StoreOptions, StoreView, ViewContext, meta};
+use super::{
+    Commit, Family, Part, Store, StoreOptions, StoreView, ViewContext, keys, meta,
+    options as settings,
+};
 use crate::query::Status;
 
 /// A day in the middle of everything.
@@ -312,6 +315,18 @@ impl Fed {
 
 /// A column family, a key, its value.
 pub(crate) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
+impl Store {
+    /// Rewrites what is left of the days before `day` on disk. Only tests need to: of dropped days
+    /// at most the files at the boundary stay, and they go with the next days.
+    pub(crate) fn compact_before(&self, day: Day) {
+        for family in Family::BY_DAY {
+            let (from, until) = ([0; keys::DAY_BYTES], keys::day_prefix(day));
+            let (cf, options) = (self.inner.cf(family), settings::compaction());
+            self.inner.db.compact_range_cf_opt(cf, Some(from), Some(until), &options);
+        }
+    }
+}
+
 
 /// All keys and values of a store, without what is staged and how often it was opened.
 pub(crate) fn contents(store: &Store) -> Contents {
