@@ -25,13 +25,19 @@ pub fn run(directories: &[PathBuf], processes: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// So many processes, in words.
+pub fn processes(number: usize) -> String {
+    format!("{number} process{}", if number == 1 { "" } else { "es" })
+}
+
 fn tell(done: &Reshaped) {
     let to = done.to;
     match done.from {
-        None => println!("nothing to do: these are the stores of {to} processes"),
+        None => println!("nothing to do: these are the stores of {}", processes(to)),
         Some(from) => println!(
-            "from {from} to {to} processes: {} identity-days moved, with {} sessions and {} \
+            "from {from} to {}: {} identity-days moved, with {} sessions and {} \
              requests ({})",
+            processes(to),
             done.identity_days,
             done.sessions,
             done.requests,

@@ -62,7 +62,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     });
     runtime.shutdown_timeout(ENGINE_CHECK);
-    tracing::info!("stopping: committing what was taken");
+    match engine.failure() {
+        None => tracing::info!("stopping: committing what was taken"),
+        Some(failure) => tracing::error!("stopping, nothing more is committed: {failure}"),
+    }
     drop(tools);
     engine.stop();
     engine.join().map_err(Failure::failed)?;

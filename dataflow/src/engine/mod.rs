@@ -403,6 +403,20 @@ impl Engine {
         self.context.process == LEADER
     }
 
+    /// Why nothing is committed any more, if that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<EngineError> {
+        if !self.context.plan.has_failed() {
+            return None;
+        }
+        let unknown = || (self.context.process, "the reason is in the log".into());
+        let (process, reason) = self.context.failure.lock().clone().unwrap_or_else(unknown);
+        Some(match process == self.context.process {
+            true => EngineError::Failed(reason),
+            false => EngineError::OtherFailed { process, reason },
+        })
+    }
+
     /// Waits until it has ended; in a cluster, until every process has. One that serves then leaves
     /// its store such that the next start is quick.
     ///
@@ -420,13 +434,8 @@ impl Engine {
             }
         }
         self.context.stopped.store(true, Ordering::Release);
-        if self.context.plan.has_failed() {
-            let unknown = || (self.context.process, "the reason is in the log".into());
-            let (process, reason) = self.context.failure.lock().take().unwrap_or_else(unknown);
-            return Err(match process == self.context.process {
-                true => EngineError::Failed(reason),
-                false => EngineError::OtherFailed { process, reason },
-            });
+        if let Some(failure) = self.failure() {
+            return Err(failure);
         }
         if !self.context.ends_with_sources
             && let Err(error) = self.context.store.settle()

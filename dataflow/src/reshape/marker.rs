@@ -87,9 +87,28 @@ pub fn check_settled(store: &Store) -> Result<(), StoreError> {
             )))
         }
         Some(Marker::Merged { processes }) => Err(StoreError::Reshape(format!(
-            "what this store held is in the stores of processes 0 to {}: it can be deleted; a \
-             process that is new begins with an empty directory",
-            processes - 1
+            "what this store held is in the {}: it can be deleted; a process that is new begins \
+             with an empty directory",
+            stores_of(processes)
         ))),
+    }
+}
+
+/// Names the stores of so many processes.
+fn stores_of(processes: usize) -> String {
+    match processes.saturating_sub(1) {
+        0 => "store of process 0".into(),
+        last => format!("stores of processes 0 to {last}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stores_are_named_by_their_processes() {
+        assert_eq!(stores_of(1), "store of process 0");
+        assert_eq!(stores_of(3), "stores of processes 0 to 2");
     }
 }
