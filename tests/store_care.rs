@@ -338,6 +338,7 @@ fn a_running_server_is_backed_up_and_the_copy_serves_elsewhere() {
     assert!(said.contains("bytes before"), "{said}");
     let said = good(&["store", "info", "--store", text(&state)]);
     assert!(said.contains("in use          no"), "{said}");
+    assert!(said.contains("shape           process 0 of 1"), "{said}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use spoor_dataflow::reshape::ReshapeState;
 use spoor_dataflow::store::StoreError;
 use spoor_dataflow::store::care::{self, Backup, Info};
 
@@ -47,6 +48,10 @@ fn told(info: &Info) -> String {
     line("format", &info.format);
     line("fingerprint", &format_args!("{fingerprint}{other}"));
     line("zone", &info.zone);
+    line("shape", &shape(info));
+    if let Some(state) = &info.reshape {
+        line("reshape", &reshaping(state));
+    }
     line("incarnation", &info.incarnation);
     line("epoch", &or(info.epoch));
     line("acknowledged", &or(info.acknowledged));
@@ -83,6 +88,29 @@ fn told(info: &Info) -> String {
         None => line("in use", &"no"),
     }
     text
+}
+
+/// Whose store it is.
+fn shape(info: &Info) -> String {
+    match &info.shape {
+        Some(shape) => format!("process {} of {}", shape.process, shape.processes),
+        None => "none".into(),
+    }
+}
+
+/// What a change of the number of processes has made of it.
+fn reshaping(state: &ReshapeState) -> String {
+    match state {
+        ReshapeState::UnderWay { process, from, to } => format!(
+            "process {process}, from {from} to {to} processes, not ended: run `spoor store reshape \
+             --processes {to}` again, with the same directories"
+        ),
+        ReshapeState::Left { processes } => format!(
+            "left behind: what it held is in the store{} of {}; it can be deleted",
+            if *processes == 1 { "" } else { "s" },
+            super::reshape::processes(*processes)
+        ),
+    }
 }
 
 fn instant(ms: Option<i64>) -> String {

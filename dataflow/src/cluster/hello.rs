@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use spoor_operators::rules::RuleSet;
 
+use crate::store::StoreError;
+
 /// Processes with another protocol do not work together.
 pub const PROTOCOL: u32 = 1;
 
@@ -16,6 +18,23 @@ pub struct Shape {
     pub process: usize,
     /// Number of processes.
     pub processes: usize,
+}
+
+impl Shape {
+    /// As the engine's own value [`crate::engine::keys::SHAPE`].
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, StoreError> {
+        let damaged = |text: String| StoreError::Damaged(format!("shape: {text}"));
+        let shape: Self =
+            serde_json::from_slice(value).map_err(|error| damaged(error.to_string()))?;
+        if shape.process < shape.processes {
+            Ok(shape)
+        } else {
+            Err(damaged(format!("process {} of {}", shape.process, shape.processes)))
+        }
+    }
 }
 
 /// Who a process is, and where its store stands.

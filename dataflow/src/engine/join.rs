@@ -83,8 +83,7 @@ pub fn shape_of(store: &Store) -> Result<Shape, StoreError> {
     check_settled(store)?;
     match store.blob(keys::SHAPE)? {
         None => Ok(Shape { process: 0, processes: 1 }),
-        Some(shape) => serde_json::from_slice(&shape)
-            .map_err(|error| StoreError::Damaged(format!("shape: {error}"))),
+        Some(shape) => Shape::decode(&shape),
     }
 }
 

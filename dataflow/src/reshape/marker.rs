@@ -60,9 +60,12 @@ impl UnderWay {
 impl Marker {
     /// The mark of a store, if it has one.
     pub(super) fn read(store: &Store) -> Result<Option<Self>, StoreError> {
-        let Some(mark) = store.blob(keys::RESHAPE)? else { return Ok(None) };
-        let read = serde_json::from_slice(&mark);
-        read.map(Some).map_err(|error| StoreError::Damaged(format!("mark of a reshape: {error}")))
+        store.blob(keys::RESHAPE)?.map(|mark| Self::decode(&mark)).transpose()
+    }
+
+    fn decode(mark: &[u8]) -> Result<Self, StoreError> {
+        serde_json::from_slice(mark)
+            .map_err(|error| StoreError::Damaged(format!("mark of a reshape: {error}")))
     }
 
     /// As the engine's own value.
@@ -70,6 +73,39 @@ impl Marker {
         let mark = serde_json::to_vec(self).expect("a mark is plain data");
         (keys::RESHAPE.into(), Some(mark))
     }
+}
+
+/// What the mark of a store says, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum ReshapeState {
+    /// It is being brought to another number of processes.
+    UnderWay {
+        /// Whose store this is.
+        process: usize,
+        /// Number of processes before.
+        from: usize,
+        /// Number of processes after.
+        to: usize,
+    },
+    /// What it held is in the stores of so many processes; it can be deleted.
+    Left {
+        /// Their number.
+        processes: usize,
+    },
+}
+
+/// Reads the engine's own value [`keys::RESHAPE`].
+///
+/// # Errors
+/// [`StoreError::Damaged`].
+pub(crate) fn state_of(mark: &[u8]) -> Result<ReshapeState, StoreError> {
+    Ok(match Marker::decode(mark)? {
+        Marker::UnderWay(UnderWay { process, from, to, .. }) => {
+            ReshapeState::UnderWay { process, from, to }
+        }
+        Marker::Merged { processes } => ReshapeState::Left { processes },
+    })
 }
 
 /// Refuses a store that is being brought to another number of processes, or has left.

@@ -27,7 +27,8 @@ use crate::engine::open_sessions::OpenSessions;
 use crate::store::{Commit, Store, StoreError};
 
 use marker::UnderWay;
-pub use marker::check_settled;
+pub(crate) use marker::state_of;
+pub use marker::{ReshapeState, check_settled};
 
 /// Why stores were not brought to another number of processes.
 #[derive(Debug, thiserror::Error)]

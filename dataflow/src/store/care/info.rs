@@ -14,8 +14,10 @@ use super::super::meta::{self, FINGERPRINT_KEY, FORMAT_KEY, INCARNATION_KEY, ZON
 use super::super::options::Recovery;
 use super::super::{Family, StoreError};
 use super::{Lock, copy, open, witness};
-use crate::engine::sources::SourceRow;
+use crate::cluster::hello::Shape;
+use crate::engine::{keys, sources::SourceRow};
 use crate::query::SourceCounts;
+use crate::reshape::{self, ReshapeState};
 
 /// What `spoor store info` says.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +30,11 @@ pub struct Info {
     pub readable: bool,
     /// The zone days are counted in.
     pub zone: String,
+    /// Whose store it is, of how many; none while nothing was committed, in a store that was left
+    /// behind, and in one that is new to a cluster until its reshape has ended.
+    pub shape: Option<Shape>,
+    /// A change of the number of processes that has not ended, or has left this store behind.
+    pub reshape: Option<ReshapeState>,
     /// Times it was opened.
     pub incarnation: u64,
     /// The last committed epoch.
@@ -109,6 +116,7 @@ fn gather(directory: &Path, in_use_by: Option<u32>) -> Result<Info, StoreError> 
     let committed = read(&db)?;
     let numbers = committed.numbers();
     let rules = open::last(&db, Family::Rules)?.map(|(_, rules)| meta::decode_rules(&rules));
+    let reshape = blob(&db, keys::RESHAPE)?.map(|mark| reshape::state_of(&mark)).transpose()?;
     let staged = open::last(&db, Family::Staged)?.map(|(key, _)| staged_epoch(&key));
     let files = copy::database_files(&directory.join("db"))?;
     Ok(Info {
@@ -116,6 +124,8 @@ fn gather(directory: &Path, in_use_by: Option<u32>) -> Result<Info, StoreError> 
         readable: known.fingerprint.as_ref().is_none_or(|found| *found == super::fingerprint()),
         fingerprint: known.fingerprint,
         zone: known.zone,
+        shape: shape(&db, &committed, reshape)?,
+        reshape,
         incarnation: known.incarnation,
         epoch: committed.epoch.map(|epoch| epoch.0),
         acknowledged: witness::read(directory).map(|epoch| epoch.0),
@@ -166,6 +176,27 @@ pub(super) fn identify(db: &DB, directory: &Path) -> Result<Identified, StoreErr
 pub(super) fn read(db: &DB) -> Result<Committed, StoreError> {
     open::cf(db, Family::Meta)?;
     Committed::load(db)
+}
+
+/// A value of the engine's own.
+fn blob(db: &DB, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(db.get_cf(open::cf(db, Family::Meta)?, meta::blob_key(name))?)
+}
+
+/// What the store was written as: without a word, by a process alone.
+fn shape(
+    db: &DB,
+    committed: &Committed,
+    reshape: Option<ReshapeState>,
+) -> Result<Option<Shape>, StoreError> {
+    if matches!(reshape, Some(ReshapeState::Left { .. })) {
+        return Ok(None);
+    }
+    if let Some(shape) = blob(db, keys::SHAPE)? {
+        return Shape::decode(&shape).map(Some);
+    }
+    let is_alone = committed.epoch.is_some() && reshape.is_none();
+    Ok(is_alone.then_some(Shape { process: 0, processes: 1 }))
 }
 
 /// The epoch at the front of a key of `staged`.
