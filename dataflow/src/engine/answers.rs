@@ -6,6 +6,8 @@
 
 use spoor_operators::time::Epoch;
 
+use crate::service::PushAnswer;
+
 /// Where the answer of a push with this key is kept.
 #[must_use]
 pub fn push_key(key: &str) -> [u8; 16] {
@@ -34,6 +36,13 @@ pub fn change(epoch: Epoch, edit: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// Whether it is an answer that may be remembered, of either kind.
+#[must_use]
+pub fn is_answer(answer: &[u8]) -> bool {
+    let is_change = answer.len() == size_of::<u64>() + blake3::OUT_LEN;
+    is_change || serde_json::from_slice::<PushAnswer>(answer).is_ok()
+}
+
 /// The epoch of a remembered change, and whether it was this edit.
 #[must_use]
 pub fn read_change(answer: &[u8], edit: &[u8]) -> Option<(Epoch, bool)> {
@@ -53,5 +62,7 @@ mod tests {
         assert_eq!(read_change(&answer, b"edit"), Some((Epoch(7), true)));
         assert_eq!(read_change(&answer, b"other"), Some((Epoch(7), false)));
         assert_eq!(read_change(b"short", b""), None);
+        assert!(is_answer(&answer) && !is_answer(&answer[1..]) && !is_answer(b"{}"));
+        assert!(is_answer(&serde_json::to_vec(&PushAnswer::default()).unwrap()));
     }
 }

@@ -44,6 +44,12 @@ impl OpenSessions {
         Ok(Self { closing, open, watermark })
     }
 
+    /// The seconds in which sessions close, ascending, each once.
+    pub(crate) fn seconds(&self) -> impl Iterator<Item = i64> {
+        let seconds: BTreeSet<_> = self.closing.keys().map(|at| at.div_euclid(SECOND)).collect();
+        seconds.into_iter()
+    }
+
     /// Sessions whose close the watermark has not reached.
     #[must_use]
     pub fn count(&self) -> u64 {

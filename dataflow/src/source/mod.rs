@@ -199,6 +199,13 @@ pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, Source
     }
 }
 
+/// Whether it is a checkpoint of any kind of source; an empty one is the beginning of each.
+pub(crate) fn is_checkpoint(checkpoint: &[u8]) -> bool {
+    checkpoint.is_empty()
+        || Ranges::decode(checkpoint).is_some()
+        || follow::Place::decode(checkpoint).is_ok()
+}
+
 /// Opens a source behind the chunk whose checkpoint this is.
 ///
 /// # Errors

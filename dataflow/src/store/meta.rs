@@ -314,7 +314,11 @@ pub(super) fn decode_rules(
     let epoch = Epoch(from.u64()?);
     let rules = serde_json::from_str(from.str()?)
         .map_err(|error| StoreError::Damaged(format!("rules: {error}")))?;
-    Ok((rules, epoch))
+    if from.is_empty() {
+        Ok((rules, epoch))
+    } else {
+        Err(StoreError::Damaged("bytes after the rules".into()))
+    }
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn key(epoch: Epoch, piece: u32) -> [u8; KEY_BYTES] {
     key
 }
 
-fn parse_key(key: &[u8]) -> Result<(Epoch, u32), Malformed> {
+pub(super) fn parse_key(key: &[u8]) -> Result<(Epoch, u32), Malformed> {
     let (epoch, piece) = key.split_first_chunk::<8>().ok_or(Malformed("length of a key"))?;
     let piece = piece.try_into().map_err(|_| Malformed("length of a key"))?;
     Ok((Epoch(u64::from_be_bytes(*epoch)), u32::from_be_bytes(piece)))
@@ -114,33 +114,39 @@ impl Head {
 }
 
 /// The staged bytes of an epoch, as the disk has them.
-struct Found {
-    epoch: Epoch,
+pub(super) struct Found {
+    pub(super) epoch: Epoch,
     pieces: u32,
-    bytes: Vec<u8>,
+    /// Of its batch, which has the checksum it was staged with.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What is staged, if anything.
+pub(super) fn found(db: &DB) -> Result<Option<Found>, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("what is staged: {what}"));
+    let mut entries = db.iterator_cf(family(db), IteratorMode::Start);
+    let Some(first) = entries.next() else { return Ok(None) };
+    let (first, head) = first?;
+    let (epoch, 0) = parse_key(&first)? else { return Err(damaged("it has no head")) };
+    let head = Head::decode(&head)?;
+    let (mut bytes, mut pieces) = (Vec::new(), 0);
+    for entry in entries {
+        let (found, piece) = entry?;
+        pieces += 1;
+        if parse_key(&found)? != (epoch, pieces) {
+            return Err(damaged("a piece is missing"));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    if Head::of(&bytes) != head {
+        return Err(damaged("its checksum does not fit"));
+    }
+    Ok(Some(Found { epoch, pieces, bytes }))
 }
 
 impl Inner {
     fn staged(&self) -> Result<Option<Found>, StoreError> {
-        let damaged = |what: &str| StoreError::Damaged(format!("what is staged: {what}"));
-        let mut entries = self.db.iterator_cf(family(&self.db), IteratorMode::Start);
-        let Some(first) = entries.next() else { return Ok(None) };
-        let (first, head) = first?;
-        let (epoch, 0) = parse_key(&first)? else { return Err(damaged("it has no head")) };
-        let head = Head::decode(&head)?;
-        let (mut bytes, mut pieces) = (Vec::new(), 0);
-        for entry in entries {
-            let (found, piece) = entry?;
-            pieces += 1;
-            if parse_key(&found)? != (epoch, pieces) {
-                return Err(damaged("a piece is missing"));
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        if Head::of(&bytes) != head {
-            return Err(damaged("its checksum does not fit"));
-        }
-        Ok(Some(Found { epoch, pieces, bytes }))
+        found(&self.db)
     }
 
     fn put_staged(&self, epoch: Epoch, bytes: &[u8]) -> (WriteBatch, u32) {

@@ -10,10 +10,10 @@ use spoor_operators::time::{DayZone, Epoch};
 
 use super::super::commit::Committed;
 use super::super::options::Recovery;
-use super::super::staged::Writer;
+use super::super::staged::{self, Writer};
 use super::super::{Family, StoreError, secret};
 use super::rows::Tally;
-use super::{Lock, Watch, info, open, witness};
+use super::{Lock, Watch, info, open, records, witness};
 
 /// Problems listed; more are counted.
 const PROBLEMS_MAX: usize = 100;
@@ -142,9 +142,41 @@ pub(super) fn rows(
             }
         }
     }
+    if let Err(error) = staged(db, zone, committed, report) {
+        report.problem(format!("{}: {error}", Family::Staged.name()));
+    }
     if report.problems == 0 {
         tally.differences(committed).into_iter().for_each(|text| report.problem(text));
     }
+}
+
+/// Reads what is staged as its promotion would write it, every row as if it lay in its place.
+fn staged(
+    db: &DB,
+    zone: &DayZone,
+    committed: &Committed,
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    open::cf(db, Family::Staged)?;
+    let Some(found) = staged::found(db)? else { return Ok(()) };
+    if committed.epoch >= Some(found.epoch) {
+        report.problem(format!("epoch {} is staged and committed", found.epoch.0));
+    }
+    let families = records::families(db)?;
+    // Counted when it is promoted.
+    let mut tally = Tally::default();
+    for record in records::read(&found.bytes)? {
+        let family = families.iter().find(|(number, _)| *number == record.family);
+        let Some((_, family)) = family else {
+            report.problem("a staged row is of an unknown column family");
+            continue;
+        };
+        let Some(value) = record.value else { continue };
+        if let Err(error) = tally.row(*family, zone, (record.key, value)) {
+            report.problem(format!("staged for {}: {error}", family.name()));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the rows of a column family.

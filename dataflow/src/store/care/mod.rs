@@ -14,6 +14,7 @@ mod info;
 mod lock;
 mod open;
 mod rows;
+mod records;
 mod salvage;
 mod witness;
 

@@ -10,11 +10,13 @@ use spoor_operators::wire::Reader;
 use super::super::commit::Committed;
 use super::super::hot::decode_row;
 use super::super::keys::{self, IndexKind};
-use super::super::meta::{self, DayCount};
+use super::super::meta::{self, DayCount, Standing};
 use super::super::postings::{Term, read_ids, read_starts, read_term};
-use super::super::{Family, StoreError, dead_letters, log};
+use super::super::{Family, StoreError, dead_letters, log, staged};
 use super::info;
-use crate::engine::{keys as names, open_sessions::OpenSessions};
+use crate::cluster::hello::Shape;
+use crate::engine::{answers, keys as names, open_sessions::OpenSessions};
+use crate::{reshape, source};
 
 /// What the rows come to.
 #[derive(Debug, Default)]
@@ -23,12 +25,43 @@ pub(super) struct Tally {
     days: BTreeMap<Day, DayCount>,
     /// Requests the sessions of a day say they have.
     inside: BTreeMap<Day, i64>,
-    letters: u64,
-    answers: u64,
+    letters: Numbered,
+    answers: Numbered,
+}
+
+/// Rows that are numbered.
+#[derive(Debug, Default)]
+struct Numbered {
+    rows: u64,
+    /// The least number and one more than the greatest.
+    range: Option<(u64, u64)>,
+}
+
+impl Numbered {
+    fn add(&mut self, number: u64) {
+        self.rows += 1;
+        let (from, until) = self.range.unwrap_or((number, number));
+        self.range = Some((from.min(number), until.max(number.saturating_add(1))));
+    }
+
+    /// What is wrong when these are to be the numbers of the rows, all of them.
+    fn difference(&self, what: &str, (from, until): (u64, u64)) -> Option<String> {
+        let counted = until.saturating_sub(from);
+        if counted != self.rows {
+            return Some(format!("{counted} {what} are counted, {} are there", self.rows));
+        }
+        let other = self.range.filter(|range| *range != (from, until));
+        other.map(|_| format!("{what} have other numbers than {from} to {until}"))
+    }
 }
 
 fn damaged(text: impl Into<String>) -> StoreError {
     StoreError::Damaged(text.into())
+}
+
+/// Refuses a value that has more, or other bytes, than what was read of it is written as.
+fn same(written: &[u8], value: &[u8], what: &str) -> Result<(), StoreError> {
+    if written == value { Ok(()) } else { Err(damaged(format!("{what} is not written so"))) }
 }
 
 impl Tally {
@@ -52,11 +85,16 @@ impl Tally {
                     Err(damaged("rules lie under another version"))
                 }
             }
-            Family::Offsets => info::source(key, value).map(drop),
-            Family::Staged | Family::Findings => Ok(()),
+            Family::Offsets => offset(key, value),
+            // What the pieces come to is read when all were seen.
+            Family::Staged => Ok(staged::parse_key(key).map(drop)?),
+            Family::Findings => {
+                Err(damaged("a row of `findings`, which this program never writes"))
+            }
             Family::DeadLetters => {
-                self.letters += 1;
-                Ok(dead_letters::decode(key, value).map(drop)?)
+                let letter = dead_letters::decode(key, value)?;
+                self.letters.add(letter.sequence);
+                Ok(())
             }
             Family::Requests => self.block(key, value, zone),
             Family::Sessions => self.session(key, value, zone),
@@ -67,29 +105,34 @@ impl Tally {
     fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let rest = key.get(1..).unwrap_or_default();
         match key.first().copied() {
-            Some(b'=') if key == meta::COMMITTED_KEY => {
-                meta::Standing::decode(value)?;
-            }
-            Some(b'=') => {}
+            Some(b'=') => identity(key, value)?,
             Some(meta::DAYS) => {
-                keys::day_of(rest)?;
-                DayCount::decode(value)?;
+                let day = keys::day_of(rest)?;
+                same(&keys::day_prefix(day), rest, "the day of a count")?;
+                same(&DayCount::decode(value)?.encode(), value, "the count of a day")?;
             }
             Some(meta::TOTALS) => {
-                meta::parse_totals(key, value)?;
+                let (.., totals) = meta::parse_totals(key, value)?;
+                same(&meta::encode_totals(totals), value, "a total")?;
             }
             Some(meta::IDEMPOTENT) => {
-                Reader(value).u64()?;
+                let mut from = Reader(value);
+                from.u64()?;
+                if !answers::is_answer(from.0) {
+                    return Err(damaged("a remembered answer is none"));
+                }
             }
             Some(meta::IDEMPOTENT_ORDER) => {
-                meta::parse_numbered(key)?;
-                self.answers += 1;
+                let (number, rest) = meta::parse_numbered(key)?;
+                same(b"", rest, "the number of a remembered answer")?;
+                if value.is_empty() {
+                    return Err(damaged("the number of a remembered answer has no key"));
+                }
+                self.answers.add(number as u64);
             }
             Some(meta::BLOB) => blob(rest, value)?,
             // Counters of closing sessions, as stores had them once; nobody reads them any more.
-            Some(b'c') => {
-                meta::parse_numbered(key)?;
-            }
+            Some(b'c') => drop(meta::parse_numbered(key)?),
             _ => return Err(damaged("a row of `meta` of an unknown kind")),
         }
         Ok(())
@@ -99,6 +142,9 @@ impl Tally {
         let (day, ..) = keys::parse_block(key)?;
         let mut requests = Vec::new();
         log::split(&Bytes::copy_from_slice(value), &mut requests)?;
+        if requests.is_empty() {
+            return Err(damaged("a block of the log holds no request"));
+        }
         for stored in &requests {
             let request = Request::decode(stored)?;
             if zone.day_of(request.ts) != day {
@@ -140,16 +186,36 @@ impl Tally {
                 ));
             }
         }
-        for (what, (from, until), rows) in [
-            ("dead letters", committed.letters, self.letters),
-            ("remembered answers", committed.answers, self.answers),
-        ] {
-            if until.saturating_sub(from) != rows {
-                let counted = until.saturating_sub(from);
-                found.push(format!("{counted} {what} are counted, {rows} are there"));
-            }
-        }
+        found.extend(self.letters.difference("dead letters", committed.letters));
+        found.extend(self.answers.difference("remembered answers", committed.answers));
         found
+    }
+}
+
+/// What the store says of itself.
+fn identity(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    match key {
+        // They were read, and compared, before the rows.
+        meta::FORMAT_KEY | meta::FINGERPRINT_KEY | meta::ZONE_KEY => Ok(()),
+        meta::COMMITTED_KEY => {
+            same(&Standing::decode(value)?.encode(), value, "where the store stands")
+        }
+        meta::INCARNATION_KEY => {
+            let mut from = Reader(value);
+            from.u64()?;
+            same(b"", from.0, "the number of openings")
+        }
+        _ => Err(damaged("what the store says of itself has an unknown name")),
+    }
+}
+
+/// Where a source is.
+fn offset(name: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let (name, row) = info::source(name, value)?;
+    if source::is_checkpoint(&row.checkpoint) {
+        Ok(())
+    } else {
+        Err(damaged(format!("source {name}: its checkpoint is none")))
     }
 }
 
@@ -161,19 +227,39 @@ fn blob(name: &[u8], value: &[u8]) -> Result<(), StoreError> {
     match name {
         _ if name == names::FIRST_DAY.as_bytes() => length(4),
         _ if name == names::REGROUP.as_bytes() => length(8),
-        _ if name.starts_with(names::OPEN_PREFIX.as_bytes()) => {
-            Ok(OpenSessions::restore([value], None).map(drop)?)
-        }
-        _ => Ok(()),
+        _ if name == names::SHAPE.as_bytes() => Shape::decode(value).map(drop),
+        _ if name == names::RESHAPE.as_bytes() => reshape::state_of(value).map(drop),
+        _ if name.starts_with(names::OPEN_PREFIX.as_bytes()) => open(name, value),
+        _ => Err(damaged(format!("an engine's value `{}`", String::from_utf8_lossy(name)))),
+    }
+}
+
+/// The sessions that close in a second.
+fn open(name: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let sessions = OpenSessions::restore([value], None)?;
+    let mut seconds = sessions.seconds();
+    let is_named = |second: i64| names::open_second(second).as_bytes() == name;
+    match (seconds.next(), seconds.next()) {
+        (Some(second), None) if is_named(second) => Ok(()),
+        _ => Err(damaged("open sessions of another second")),
     }
 }
 
 fn posting(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-    keys::parse_bucket(key)?;
+    let bucket = keys::parse_bucket(key)?;
+    if value.is_empty() {
+        return Err(damaged("a list of the index is empty"));
+    }
     // Whichever is looked for, the whole list is read.
     let any = Term::request_id("");
     match key[4] {
-        kind if kind == IndexKind::Time as u8 => read_starts(value, &mut Vec::new())?,
+        kind if kind == IndexKind::Time as u8 => {
+            let mut starts = Vec::new();
+            read_starts(value, &mut starts)?;
+            if starts.iter().any(|(offset, _)| offset.minute_bucket() != bucket) {
+                return Err(damaged("the index has a session at another minute"));
+            }
+        }
         kind if kind == IndexKind::Terms as u8 => read_term(value, any, &mut Vec::new())?,
         kind if kind == IndexKind::RequestIds as u8 => read_ids(value, any, &mut Vec::new())?,
         _ => return Err(damaged("a list of the index of an unknown kind")),

@@ -98,7 +98,7 @@ fn end(logs: &Logs) -> Option<(&String, &u64)> {
     logs.iter().rfind(|(_, length)| **length > 0)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to.join("db")).unwrap();
     for entry in std::fs::read_dir(from.join("db")).unwrap() {
         let entry = entry.unwrap();

@@ -1,6 +1,7 @@
 //! The store, fed by the real sessionizer and compared with what a list of sessions would answer.
 
 mod care;
+mod check;
 mod crash;
 mod damage;
 mod lifecycle;
