@@ -78,7 +78,7 @@ fn options(zone: DayZone) -> StoreOptions {
 
 /// The store in a directory, in its own zone; none is made.
 fn open_known(directory: &Path) -> Result<Option<Store>, ReshapeError> {
-    if !directory.join("db").join("CURRENT").exists() {
+    if !directory.join("db").join("CURRENT").exists() || care::is_unfinished(directory) {
         return Ok(None);
     }
     let zone = DayZone::named(&care::info(directory)?.zone);

@@ -145,6 +145,8 @@ impl Store {
         let incarnation = meta::begin(&db, directory, options.zone.name())?;
         let (committed, writer) = (Committed::load(&db)?, staged::Writer::load(&db)?);
         care::check_witness(directory, committed.epoch.max(writer.staged))?;
+        let witness = care::Witness::open(directory, committed.epoch.filter(|_| options.sync))?;
+        care::finish_making(directory)?;
         let inner = Inner {
             db,
             directory: directory.into(),
@@ -158,7 +160,7 @@ impl Store {
             writer: Mutex::new(writer),
             committed: Mutex::new(committed),
             views: Mutex::default(),
-            witness: care::Witness::open(directory)?,
+            witness,
             keep: options.keep,
             before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),

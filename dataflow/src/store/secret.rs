@@ -16,23 +16,18 @@ const KEY_BYTES: usize = 32;
 pub(super) fn read_or_make(directory: &Path) -> Result<[u8; KEY_BYTES], StoreError> {
     let path = directory.join(FILE);
     let failed = |reason: String| StoreError::SecretKey { path: path.clone(), reason };
-    let mut new = OpenOptions::new();
-    match new.write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(text.trim()).ok_or_else(|| failed("it is not 64 hex digits".into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = random().map_err(|error| failed(error.to_string()))?;
-            let written = file.write_all(hex(&key).as_bytes()).and_then(|()| file.sync_all());
-            written.map_err(|error| failed(error.to_string()))?;
+            keep(directory, &key)?;
             Ok(key)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-            parse(text.trim()).ok_or_else(|| failed("it is not 64 hex digits".into()))
         }
         Err(error) => Err(failed(error.to_string())),
     }
 }
 
-/// Makes another key the store's.
+/// Makes another key the store's: the old one or this one is there whenever the power is lost.
 pub(super) fn keep(directory: &Path, key: &[u8; KEY_BYTES]) -> Result<(), StoreError> {
     let (path, new) = (directory.join(FILE), directory.join("secret.key.new"));
     let mut options = OpenOptions::new();
@@ -41,7 +36,10 @@ pub(super) fn keep(directory: &Path, key: &[u8; KEY_BYTES]) -> Result<(), StoreE
         file.write_all(hex(key).as_bytes())?;
         file.sync_all()
     });
-    let kept = written.and_then(|()| std::fs::rename(&new, &path));
+    let kept = written.and_then(|()| {
+        std::fs::rename(&new, &path)?;
+        File::open(directory)?.sync_all()
+    });
     kept.map_err(|error| StoreError::SecretKey { path, reason: error.to_string() })
 }
 

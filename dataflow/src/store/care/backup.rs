@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::super::options::Recovery;
 use super::super::{FORMAT, Store, StoreError, secret};
 use super::copy::{self, Copied};
-use super::{Lock, Watch, info, open};
+use super::{Lock, Watch, has_database, info, making, open};
 
 /// The list of a backup's files, in its directory.
 pub(super) const MANIFEST_FILE: &str = "backup.json";
@@ -63,7 +63,7 @@ impl Backup {
 /// [`StoreError::InUse`], [`StoreError::NotEmpty`], [`StoreError::Damaged`], failed copies.
 pub fn backup(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Backup, StoreError> {
     let database = directory.join("db");
-    if !database.join("CURRENT").exists() {
+    if !has_database(directory) || making::is_unfinished(directory) {
         return Err(StoreError::NotAStore(directory.into()));
     }
     let _lock = Lock::take_to_read(directory)?;

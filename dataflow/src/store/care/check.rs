@@ -13,7 +13,7 @@ use super::super::options::Recovery;
 use super::super::staged::{self, Writer};
 use super::super::{Family, StoreError, secret};
 use super::rows::Tally;
-use super::{Lock, Watch, info, open, records, witness};
+use super::{Lock, Watch, check_is_store, info, open, records, witness};
 
 /// Problems listed; more are counted.
 const PROBLEMS_MAX: usize = 100;
@@ -49,9 +49,7 @@ impl CheckReport {
 /// # Errors
 /// [`StoreError::InUse`], [`StoreError::NotAStore`]. Whatever is damaged is in the report.
 pub fn check(directory: &Path, watch: Watch<'_>) -> Result<CheckReport, StoreError> {
-    if !directory.join("db").is_dir() {
-        return Err(StoreError::NotAStore(directory.into()));
-    }
+    check_is_store(directory)?;
     let _lock = Lock::take_to_read(directory)?;
     let mut report = CheckReport::default();
     if let Err(error) = secret::check(directory) {

@@ -8,7 +8,7 @@ use super::super::options;
 use super::super::staged::Writer;
 use super::super::{Family, StoreError, StoreOptions};
 use super::check::{self, CheckReport};
-use super::{Watch, check_witness, copy, enter, open};
+use super::{Watch, check_witness, copy, enter, has_database, making, open};
 
 /// Bytes of all files of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Compacted {
 /// [`StoreError::NotAStore`], [`StoreError::InUse`], failures of opening and of RocksDB.
 pub fn compact(directory: &Path, watch: Watch<'_>) -> Result<Compacted, StoreError> {
     let path = directory.join("db");
-    if !path.join("CURRENT").exists() {
+    if !has_database(directory) || making::is_unfinished(directory) {
         return Err(StoreError::NotAStore(directory.into()));
     }
     let _lock = enter(directory)?;

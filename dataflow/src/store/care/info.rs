@@ -13,7 +13,7 @@ use super::super::commit::Committed;
 use super::super::meta::{self, FINGERPRINT_KEY, FORMAT_KEY, INCARNATION_KEY, ZONE_KEY};
 use super::super::options::Recovery;
 use super::super::{Family, StoreError};
-use super::{Lock, copy, open, witness};
+use super::{Lock, check_is_store, copy, open, witness};
 use crate::cluster::hello::Shape;
 use crate::engine::{keys, sources::SourceRow};
 use crate::query::SourceCounts;
@@ -100,8 +100,8 @@ pub fn info(directory: &Path) -> Result<Info, StoreError> {
 
 /// What is found, and whether a process had the store open.
 fn look(directory: &Path) -> (Result<Info, StoreError>, bool) {
-    if !directory.join("db").is_dir() {
-        return (Err(StoreError::NotAStore(directory.into())), false);
+    if let Err(error) = check_is_store(directory) {
+        return (Err(error), false);
     }
     match Lock::take_to_read(directory) {
         Ok(_lock) => (gather(directory, None), false),

@@ -12,9 +12,10 @@ mod copy;
 mod fingerprint;
 mod info;
 mod lock;
+mod making;
 mod open;
-mod rows;
 mod records;
+mod rows;
 mod salvage;
 mod witness;
 
@@ -30,20 +31,23 @@ pub use salvage::{Salvaged, salvage};
 
 pub(super) use fingerprint::current as fingerprint;
 pub(super) use lock::Lock;
+pub(super) use making::finish as finish_making;
+pub(crate) use making::is_unfinished;
 pub(super) use open::to_write as open_database;
-#[cfg(test)]
-pub(super) use witness::WITNESS_FILE;
 pub(super) use witness::{Witness, check as check_witness};
+#[cfg(test)]
+pub(super) use {making::MAKING_FILE, witness::WITNESS_FILE};
 
 use super::StoreError;
 
 /// What a store's directory may hold.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "db",
     "secret.key",
     "secret.key.new",
     lock::LOCK_FILE,
     witness::WITNESS_FILE,
+    making::MAKING_FILE,
     control::SOCKET_FILE,
     backup::CHECKPOINT_DIR,
     // The root of a file system of its own.
@@ -54,7 +58,8 @@ const FILES: [&str; 8] = [
 /// when the answer is `false`.
 pub type Watch<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
-/// Makes the directory of a store if need be, and takes its lock.
+/// Makes the directory of a store if need be, and takes its lock. Where there is no store, one is
+/// begun, for [`finish_making`] to finish.
 ///
 /// # Errors
 /// [`StoreError::NotAStore`] for a directory that holds something else, [`StoreError::InUse`],
@@ -68,15 +73,33 @@ pub(super) fn enter(directory: &Path) -> Result<Lock, StoreError> {
     if directory.join(backup::RESTORING_FILE).exists() {
         return Err(StoreError::Unfinished(directory.into()));
     }
-    let is_new = !directory.join("db").join("CURRENT").exists();
-    if is_new {
+    if !has_database(directory) {
         check_empty(directory)?;
     }
     let lock = Lock::take(directory)?;
-    if is_new {
+    // As it is now that nobody else can change it.
+    if !making::is_unfinished(directory) {
+        if has_database(directory) {
+            return Ok(lock);
+        }
         check_no_data(directory)?;
     }
+    making::begin(directory)?;
     Ok(lock)
+}
+
+/// Whether there is a database, which may be unfinished.
+fn has_database(directory: &Path) -> bool {
+    directory.join("db").join("CURRENT").exists()
+}
+
+/// Refuses a directory without a store that was ever finished.
+fn check_is_store(directory: &Path) -> Result<(), StoreError> {
+    if directory.join("db").is_dir() && !making::is_unfinished(directory) {
+        Ok(())
+    } else {
+        Err(StoreError::NotAStore(directory.into()))
+    }
 }
 
 /// Refuses to make a new database over the files of one that lost its list of files.

@@ -42,10 +42,7 @@ pub(crate) fn to_write(
     };
     let StoreError::Damaged(said) = error else { return Err(error) };
     match committed(directory, Recovery::UpToDamage) {
-        Ok(found)
-            if first == Recovery::Strict
-                && witness::read(directory).is_some_and(|told| Some(told) <= found) =>
-        {
+        Ok(found) if first == Recovery::Strict && witness::is_all(directory, found) => {
             tracing::warn!(
                 "the log of the store ends in an epoch that was never acknowledged; it is left out"
             );

@@ -12,7 +12,7 @@ use super::super::options::Recovery;
 use super::super::staged::Writer;
 use super::super::{Family, StoreError, StoreOptions, secret};
 use super::check::{self, CheckReport};
-use super::{Lock, Watch, copy, open, witness};
+use super::{Lock, Watch, check_is_store, copy, open, witness};
 
 /// Bytes written at a time.
 const BATCH_BYTES: usize = 4 << 20;
@@ -34,9 +34,7 @@ pub struct Salvaged {
 /// [`StoreError::Damaged`] when there is no whole epoch, [`StoreError::InUse`],
 /// [`StoreError::NotEmpty`], failed writes.
 pub fn salvage(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Salvaged, StoreError> {
-    if !directory.join("db").is_dir() {
-        return Err(StoreError::NotAStore(directory.into()));
-    }
+    check_is_store(directory)?;
     let _lock = Lock::take_to_read(directory)?;
     let source = open::to_read(directory, Recovery::UpToDamage).map_err(no_epoch)?;
     let mut report = CheckReport::default();

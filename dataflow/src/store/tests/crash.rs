@@ -2,7 +2,8 @@
 //!
 //! The disk is modelled by its files: tables and the manifest are as RocksDB left them (it waits
 //! for the disk before it names them); files come and go in order, as in a journal; a log is safe
-//! up to where it was when the disk was last waited for, and of the rest any beginning may be left.
+//! up to where it was when the disk was last waited for, and of the rest any beginning may be left,
+//! or nothing of it but its length.
 //! At every write the directory is copied; then, for every such beginning, the copy is opened and
 //! recovered, and must hold exactly what the writes that are whole in it have made. What that is
 //! says a store that was never in danger.
@@ -19,7 +20,7 @@ use spoor_operators::session::Session;
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
-use super::super::care::WITNESS_FILE;
+use super::super::care::{MAKING_FILE, WITNESS_FILE};
 use super::super::write::{Durability, watch};
 use super::super::{Commit, Store, StoreOptions, ViewContext};
 use super::{Contents, DAY, Fed, Spec, contents, options, synced};
@@ -108,8 +109,10 @@ pub(super) fn copy(from: &Path, to: &Path) {
         }
     }
     // As it is now: more than the disk may have of it.
-    if from.join(WITNESS_FILE).exists() {
-        std::fs::copy(from.join(WITNESS_FILE), to.join(WITNESS_FILE)).unwrap();
+    for name in [WITNESS_FILE, MAKING_FILE] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
     }
 }
 
@@ -204,6 +207,40 @@ impl Image {
             file.set_len(left.get(&name).copied().unwrap_or(0)).unwrap();
         }
         directory
+    }
+}
+
+/// What lies behind what is safe of a log when the file got its length: how much of it the disk has,
+/// and what is read instead of a byte of the rest.
+type Filling = (fn(u64) -> u64, fn(usize, u8) -> u8);
+
+const FILLINGS: [Filling; 5] = [
+    (|_| 0, |_, _| 0),
+    (|_| 0, |at, _| (at * at + 7 * at + 13) as u8),
+    (|length| length / 2, |_, _| 0),
+    (|length| length / 2, |_, byte| !byte),
+    (|length| length.saturating_sub(1), |_, byte| !byte),
+];
+
+impl Image {
+    /// The disk with such logs, and how many batches are whole.
+    fn filled(&self, (kept, filling): Filling) -> (tempfile::TempDir, usize) {
+        let directory = tempfile::tempdir().unwrap();
+        copy(self.files.path(), directory.path());
+        let mut good = Logs::new();
+        for (name, length) in logs(directory.path()) {
+            let safe = self.safe.get(&name).copied().unwrap_or(0).min(length);
+            let until = safe + kept(length - safe);
+            let path = directory.path().join("db").join(&name);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let lost = bytes[until as usize..].iter_mut().enumerate();
+            lost.for_each(|(at, byte)| *byte = filling(at, *byte));
+            std::fs::write(path, bytes).unwrap();
+            good.insert(name, until);
+        }
+        let is_good = |(name, length): (&String, &u64)| good.get(name).is_none_or(|g| length <= g);
+        let whole = self.ends.iter().take_while(|end| end.iter().all(is_good)).count();
+        (directory, self.whole + whole)
     }
 }
 
@@ -378,6 +415,16 @@ fn check(script: &[Op], options: &StoreOptions) -> Vec<Image> {
     let (images, stands) = film(script, options);
     let mut crashes = 0;
     for (number, image) in images.iter().enumerate() {
+        for (kind, filling) in FILLINGS.into_iter().enumerate() {
+            let place = format!("{script:?}: write {number} filled as {kind}");
+            let (disk, whole) = image.filled(filling);
+            let stand = stands[whole];
+            let store = Store::open(disk.path(), options.clone());
+            let store = store.unwrap_or_else(|error| panic!("{place}: {error}"));
+            let found = (store.committed().unwrap_or_default(), store.staged().unwrap());
+            assert_eq!(found, (Epoch(stand.committed), stand.staged()), "{place}");
+            expected[stand.committed as usize].check(&store, &place);
+        }
         for (left, whole) in image.cuts() {
             crashes += 1;
             let place = format!("{script:?}: write {number}, {whole} whole, left {left:?}");

@@ -5,6 +5,7 @@ mod check;
 mod crash;
 mod damage;
 mod lifecycle;
+mod making;
 pub(crate) mod query;
 mod retention;
 mod staged;
@@ -314,8 +315,6 @@ impl Fed {
     }
 }
 
-/// A column family, a key, its value.
-pub(crate) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
 impl Store {
     /// Rewrites what is left of the days before `day` on disk. Only tests need to: of dropped days
     /// at most the files at the boundary stay, and they go with the next days.
@@ -328,6 +327,8 @@ impl Store {
     }
 }
 
+/// A column family, a key, its value.
+pub(crate) type Contents = Vec<(&'static str, Box<[u8]>, Box<[u8]>)>;
 
 /// All keys and values of a store, without what is staged and how often it was opened.
 pub(crate) fn contents(store: &Store) -> Contents {
