@@ -5,47 +5,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+mod common;
 
-use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
+use std::path::Path;
+
+use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
+use spoor_dataflow::engine::Engine;
 use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
-use spoor_dataflow::service::{Event, PushAnswer, RuleChangeError, View};
-use spoor_dataflow::store::{Store, StoreOptions};
-use spoor_dataflow::verify::verify;
-use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
-use spoor_operators::inventory::Descriptions;
+use spoor_dataflow::service::{Event, RuleChangeError, View};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
-use spoor_operators::rules::{
-    Gap, GroupingKey, Per, RuleSet, ScopeAction, ScopeRule, ignore_default,
-};
+use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
 use spoor_operators::time::Epoch;
 
-const KEY: SecretKey = SecretKey([7; 32]);
-const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 
-fn settings(dir: &Path, workers: usize) -> Settings {
-    Settings {
-        store: Store::open(dir, StoreOptions::default()).unwrap(),
-        rules: RuleSet::default(),
-        key: KEY,
-        applications: Applications::default(),
-        descriptions: Descriptions::default(),
-        sources: Vec::new(),
-        cluster: None,
-        workers,
-        hot_bytes_max: 1 << 20,
-        epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },
-        ends_with_sources: false,
-        refuses_future: false,
-        remembers_changes: true,
-    }
-}
-
 fn start(dir: &Path, workers: usize) -> Engine {
-    Engine::start(settings(dir, workers)).unwrap()
+    Engine::start(settings(open(dir), workers, None)).unwrap()
 }
 
 /// A request of a user, whose address is always another one's too.
@@ -55,15 +30,6 @@ fn request(id: &str, ts: i64, session: &str, ip: &str) -> String {
         "request":{{"headers":{{"x-session-id":"{session}","x-user":"u-{ip}"}}}}}}"#
     )
     .replace('\n', "")
-}
-
-fn push(engine: &Engine, lines: &[String]) -> PushAnswer {
-    let answer = engine.services().ingest.push(lines.join("\n").into(), None);
-    answer.blocking_recv().unwrap().unwrap()
-}
-
-fn view(engine: &Engine) -> Arc<dyn View> {
-    engine.services().reader.view().unwrap()
 }
 
 /// `namespace value start requests`, sorted.
@@ -97,30 +63,9 @@ fn change(engine: &Engine, edit: RuleEdit) -> Epoch {
     change.effective_epoch
 }
 
-fn wait_for(engine: &Engine, until: impl Fn(&dyn View) -> bool) {
-    for _ in 0..10_000 {
-        if until(&*view(engine)) {
-            return;
-        }
-        assert!(engine.is_running(), "the engine stopped");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it does not come about");
-}
-
 fn stop(engine: Engine) {
     engine.stop();
     engine.join().unwrap();
-}
-
-/// The store is what a batch run over its log gives.
-fn verified(dir: &Path) {
-    let store = Store::open(dir, StoreOptions::default()).unwrap();
-    let rules = store.rules().unwrap().unwrap().0;
-    let rules =
-        CompiledRules::new(&rules, &KEY, &Applications::default(), &Descriptions::default());
-    let report = verify(&store, &rules.unwrap(), 10, &mut |_| ()).unwrap();
-    assert_eq!(report.listed, Vec::<String>::new());
 }
 
 fn story(tell: impl Fn(&Path, usize)) {
@@ -128,22 +73,6 @@ fn story(tell: impl Fn(&Path, usize)) {
         let dir = tempfile::tempdir().unwrap();
         tell(dir.path(), workers);
         verified(dir.path());
-    }
-}
-
-fn key(name: &str, header: &str) -> GroupingKey {
-    GroupingKey {
-        name: name.into(),
-        point: format!("$request.header.{header}"),
-        namespace: None,
-        apps: Vec::new(),
-        hosts: Vec::new(),
-        paths: Vec::new(),
-        min_length: 1,
-        ignore: ignore_default(),
-        per: Per::None,
-        secret: false,
-        gap: None,
     }
 }
 
@@ -205,7 +134,10 @@ fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
         let before = sessions(&*view(&engine));
         change(
             &engine,
-            RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None }),
+            RuleEdit::Grouping(ListEdit::Create {
+                item: by_header("user", "x-user"),
+                before: None,
+            }),
         );
         let by_user = sessions(&*view(&engine));
         assert_eq!(by_user.len(), 7);
@@ -253,7 +185,8 @@ fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
 fn a_change_for_another_version_is_refused_with_the_rules_in_force() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(dir.path(), 1);
-    let edit = RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None });
+    let edit =
+        RuleEdit::Grouping(ListEdit::Create { item: by_header("user", "x-user"), before: None });
     let change = |edit: &RuleEdit, expected, key: Option<&str>| {
         let admin = engine.services().admin;
         admin.change(edit.clone(), expected, key.map(String::from)).blocking_recv().unwrap()
