@@ -8,14 +8,18 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
-use spoor_dataflow::engine::Engine;
+use common::{MINUTE, by_header, open, push, settings, verified, view, wait, wait_for};
+use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
 use spoor_dataflow::service::{Event, RuleChangeError, View};
+use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
 use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
 use spoor_operators::time::Epoch;
+use tempfile::TempDir;
 
 const DAY: i64 = 24 * 60 * MINUTE;
 
@@ -248,6 +252,50 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         assert_eq!((overview.totals.requests, overview.totals.sessions), (1, 1));
         stop(engine);
     });
+}
+
+/// A store whose last commit made a day due, and that was cut off before the day was dropped.
+fn cut_off_before_a_drop() -> TempDir {
+    loop {
+        let dir = tempfile::tempdir().unwrap();
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let (writes, fails) = (Arc::clone(&left), |_| StoreError::NoRoom("it is full".into()));
+        let less = move |left: usize| left.checked_sub(1);
+        let hook = WriteHook(Arc::new(move |_| {
+            let taken = writes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            taken.map(drop).map_err(fails)
+        }));
+        let options = StoreOptions { before_write: Some(hook), ..StoreOptions::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let engine = Engine::start(settings(store, 1, None)).unwrap();
+        // Again, because the first makes a day the first to retain, and that is a commit too.
+        (0..3).for_each(|_| drop(push(&engine, &[request("a", DAY / 2, "a", "10.0.0.1")])));
+        left.store(1, Ordering::SeqCst);
+        let last = request("b", 20 * DAY, "a", "10.0.0.1");
+        drop(engine.services().ingest.push(last.into(), None).blocking_recv());
+        engine.join().unwrap_err();
+        // Whatever else was committed instead is another story.
+        if open(dir.path()).numbers().requests == 2 {
+            return dir;
+        }
+    }
+}
+
+#[test]
+fn a_day_that_was_due_at_a_crash_is_dropped_at_the_next_start_though_nothing_comes() {
+    for ends_with_sources in [false, true] {
+        let dir = cut_off_before_a_drop();
+        let settings = settings(open(dir.path()), 1, None);
+        let engine = Engine::start(Settings { ends_with_sources, ..settings }).unwrap();
+        if ends_with_sources {
+            wait(|| !engine.is_running());
+            engine.join().unwrap();
+        } else {
+            wait_for(&engine, |view| view.status().unwrap().sessions == 1);
+            stop(engine);
+        }
+        assert_eq!(verified(dir.path()).0.numbers().requests, 1);
+    }
 }
 
 #[test]

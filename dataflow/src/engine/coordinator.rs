@@ -209,6 +209,8 @@ impl Coordinator {
             coordinator.open.change = Some(PendingChange { rules, key: None, replies: Vec::new() });
             coordinator.has_work = true;
         }
+        // The run before may have ended between a commit and the epoch that drops what it made due.
+        coordinator.has_work |= coordinator.day_due().is_some();
         coordinator.tell_ended();
         coordinator
     }
@@ -250,7 +252,12 @@ impl Coordinator {
     fn is_settled(&self) -> bool {
         let retains_all = self.rules.rules().settings.retention_days.is_none();
         let committed = !self.has_work && self.in_flight() == 0;
-        retains_all || (committed && self.context.first_day(&self.rules) <= self.first_day)
+        retains_all || (committed && self.day_due().is_none())
+    }
+
+    /// The first day to be retained, when days before it are still there.
+    fn day_due(&self) -> Option<Day> {
+        self.context.first_day(&self.rules).filter(|day| Some(*day) > self.first_day)
     }
 
     fn in_flight(&self) -> usize {
@@ -513,10 +520,9 @@ impl Coordinator {
         if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
             self.regroup = None;
         }
-        let first_day = self.context.first_day(&self.rules);
-        if first_day > self.first_day && !matches!(self.role, Role::Follower(_)) {
+        if let Some(day) = self.day_due().filter(|_| !matches!(self.role, Role::Follower(_))) {
             let next = self.close();
-            self.first_day = first_day;
+            self.first_day = Some(day);
             self.begin(next, true, None);
             self.has_work = true;
         }
