@@ -8,10 +8,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
@@ -295,6 +296,55 @@ fn a_process_that_fails_stops_the_others_and_they_say_which() {
     let again = push(&engines[0], &traffic(0));
     assert_eq!(again.counts.duplicate, 400);
     stop(engines, 2);
+}
+
+/// Sets a flag when it is dropped, so that a thread ends though the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Changes that are refused, so many at a time that the leader is always behind with what it is told.
+fn keep_busy(leader: &Engine, done: &AtomicBool) {
+    let admin = leader.services().admin;
+    let refused = RuleEdit::Grouping(ListEdit::Delete { name: "nobody".into() });
+    let mut waiting = VecDeque::new();
+    while !done.load(Ordering::Acquire) {
+        waiting.push_back(admin.change(refused.clone(), None, None));
+        if waiting.len() > 50_000 {
+            // It may have failed by now.
+            let answer = waiting.pop_front().unwrap().blocking_recv();
+            assert!(!matches!(answer, Ok(Ok(_))), "there is no such key");
+        }
+    }
+}
+
+#[test]
+fn wherever_it_is_cut_off_around_the_end_of_a_regroup_all_know_the_same_and_go_on() {
+    let stores = Stores::new(2);
+    for round in 0..4 {
+        let engines = stores.start(1);
+        push(&engines[0], &traffic(round));
+        let edit = match round % 2 {
+            0 => by_user(),
+            _ => RuleEdit::Grouping(ListEdit::Delete { name: "user".into() }),
+        };
+        let stopped = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let _done = Done(&stopped);
+            let changed = engines[0].services().admin.change(edit, None, None);
+            threads.spawn(|| keep_busy(&engines[0], &stopped));
+            changed.blocking_recv().unwrap().unwrap();
+            (0..4 + round).for_each(|_| drop(push(&engines[1], &traffic(round)[..1])));
+            engines[1].abandon("its disk is full");
+        });
+        engines.into_iter().for_each(|engine| drop(engine.join().unwrap_err()));
+    }
+    stop(stores.start(2), 1);
+    stores.verified();
 }
 
 #[test]

@@ -514,17 +514,21 @@ impl Coordinator {
         Ok((Arc::new(rules), compiled))
     }
 
-    /// After a commit: a regroup may have ended, and days may have to go.
+    /// After a commit: a regroup may have ended, and days may have to go. The leader's word on both is
+    /// the only one: it may begin further epochs with a regroup before it takes note of its end, and
+    /// whoever has forgotten it by then would have to begin anew what no worker goes through again.
     fn committed(&mut self) {
         let committed = Epoch(self.plan.committed());
-        if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
-            self.regroup = None;
-        }
-        if let Some(day) = self.day_due().filter(|_| !matches!(self.role, Role::Follower(_))) {
-            let next = self.close();
-            self.first_day = Some(day);
-            self.begin(next, true, None);
-            self.has_work = true;
+        if !matches!(self.role, Role::Follower(_)) {
+            if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
+                self.regroup = None;
+            }
+            if let Some(day) = self.day_due() {
+                let next = self.close();
+                self.first_day = Some(day);
+                self.begin(next, true, None);
+                self.has_work = true;
+            }
         }
         self.keys_in_flight.retain(|_, epoch| *epoch > committed);
         for command in std::mem::take(&mut self.deferred) {
