@@ -3,7 +3,9 @@
 //!
 //! What the story has to prove: a push that was answered is there, once; a followed file without
 //! ids is counted once, line by line; a change of rules that was accepted is in force; and when one
-//! process dies, the others stop by themselves and say whose fault it was.
+//! process dies, the others stop by themselves and say whose fault it was. Every life brings a new
+//! day of traffic, whose second half comes a gap after the first, more or less: old days are dropped
+//! all the time, and a change of the gap moves requests.
 //!
 //! `SPOOR_KILLS` sets the number of kills (default 30 in all), `SPOOR_KILL_SEED` what happens when.
 
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::cluster::{Process, Site, append, stop};
+use common::cluster::{PATIENCE, Process, Site, append, get, stop};
 use common::{same, spoor};
 use oracle::Oracle;
 
@@ -33,10 +35,21 @@ use spoor_operators::rules::{Gap, RuleSet};
 const KEY: &str = "0123456789abcdef";
 /// Lines a push.
 const PUSH_LINES: usize = 25;
+/// Requests a day that are pushed, and those of the followed file.
+const PUSHED_A_DAY: usize = 400;
+const FOLLOWED_A_DAY: usize = 150;
+/// Users, who come back every day.
+const USERS: &str = "40";
+/// Days that are kept behind the one of the watermark.
+const RETENTION_DAYS: u64 = 2;
+const LATENESS_MS: u64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * 60_000;
+/// The first day: 2020-03-02.
+const FIRST_DAY: i64 = 18_323;
 /// Where a process alone can be made to die, each visited in turn; empty: at some time.
-const ALONE: [&str; 4] = ["before-batch", "after-batch", "regroup-slice", ""];
+const ALONE: [&str; 5] = ["before-batch", "after-batch", "regroup-slice", "", "retention"];
 /// Where one of several can.
-const TOGETHER: [&str; 7] = [
+const TOGETHER: [&str; 8] = [
     "before-stage",
     "after-stage",
     "before-promote",
@@ -44,6 +57,7 @@ const TOGETHER: [&str; 7] = [
     "after-promote",
     "regroup-slice",
     "",
+    "retention",
 ];
 
 /// A small generator of what happens when.
@@ -60,6 +74,7 @@ impl Chance {
 }
 
 /// What everybody who sends something shares.
+#[derive(Default)]
 struct Traffic {
     /// Pushes that were not answered yet.
     left: Mutex<VecDeque<String>>,
@@ -73,7 +88,10 @@ struct Traffic {
 struct Story {
     site: Site,
     followed: std::path::PathBuf,
-    traffic: Arc<Traffic>,
+    traffic: Traffic,
+    seed: u64,
+    /// Days of traffic so far.
+    days: i64,
     /// The last gap that was accepted, and the last that was asked for, in minutes.
     accepted: u64,
     asked: u64,
@@ -84,10 +102,22 @@ fn environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-fn generated(requests: usize, seed: u64) -> Vec<String> {
+/// Requests of the same users, from an instant on, a few seconds long.
+fn generated(requests: usize, seed: u64, start_ms: i64) -> Vec<String> {
     let (requests, seed) = (requests.to_string(), seed.to_string());
-    let output = spoor(&["generate", "--requests", &requests, "--seed", &seed], b"");
+    let start = jiff::Timestamp::from_millisecond(start_ms).unwrap().to_string();
+    let args = ["--requests", &requests, "--seed", &seed, "--users", USERS, "--start", &start];
+    let output = spoor(&[&["generate"], &args[..]].concat(), b"");
     String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
+}
+
+/// The configuration all begin with.
+fn config(gap_minutes: u64) -> String {
+    let gap = gap_minutes * 60_000;
+    format!(
+        "[rules.settings]\ngap = {{ ms = {gap} }}\nlateness_ms = {LATENESS_MS}\n\
+         retention_days = {RETENTION_DAYS}\n[secrets]\nkey = \"{KEY}\"\n"
+    )
 }
 
 /// A generated line without its id.
@@ -99,23 +129,36 @@ fn without_id(line: &str) -> String {
 
 impl Story {
     fn new(seed: u64) -> Self {
-        let place = tempfile::tempdir().unwrap().keep();
-        let followed = place.join("followed.ndjson");
+        let site = Site::new(&config(30));
+        let followed = site.dir.path().join("followed.ndjson");
         append(&followed, "");
-        let site = Site::new(&format!("[secrets]\nkey = \"{KEY}\"\n"));
-        // Only what has an id can be sent again.
-        let mut lines = generated(5000, seed);
-        lines.retain(|line| line.starts_with("{\"id\""));
-        let pushed: Vec<String> =
-            lines.chunks(PUSH_LINES).map(|lines| lines.join("\n") + "\n").collect();
-        let traffic = Traffic {
-            left: Mutex::new(pushed.iter().cloned().collect()),
-            pushed,
-            lines: Mutex::new(generated(1500, seed + 1).iter().map(|l| without_id(l)).collect()),
-            stopped: AtomicBool::new(false),
+        let (traffic, chance) = (Traffic::default(), Chance(seed * 2 + 1));
+        let mut story =
+            Self { site, followed, traffic, seed, days: 0, accepted: 30, asked: 30, chance };
+        // A day more drops one.
+        (0..=RETENTION_DAYS).for_each(|_| story.next_day());
+        story
+    }
+
+    /// A day of traffic more, at noon and about a gap later: there just before it would be another
+    /// session by the gap of now, or just after.
+    fn next_day(&mut self) {
+        let noon = (FIRST_DAY + self.days) * DAY_MS + DAY_MS / 2;
+        let later = noon + (self.asked as i64 + self.days % 3) * 60_000 - 30_000;
+        self.days += 1;
+        let day = |requests: usize, seed: u64| {
+            let halves = [noon, later].map(|start| generated(requests / 2, seed, start));
+            halves.concat()
         };
-        let chance = Chance(seed * 2 + 1);
-        Self { site, followed, traffic: Arc::new(traffic), accepted: 30, asked: 30, chance }
+        let mut lines = day(PUSHED_A_DAY, self.seed);
+        // Only what has an id can be sent again.
+        lines.retain(|line| line.starts_with("{\"id\""));
+        let pushes = lines.chunks(PUSH_LINES).map(|lines| lines.join("\n") + "\n");
+        let pushed = self.traffic.pushed.len();
+        self.traffic.pushed.extend(pushes);
+        let followed = day(FOLLOWED_A_DAY, self.seed + 1);
+        self.traffic.left.lock().unwrap().extend(self.traffic.pushed[pushed..].iter().cloned());
+        self.traffic.lines.lock().unwrap().extend(followed.iter().map(|line| without_id(line)));
     }
 
     fn start(
@@ -143,16 +186,28 @@ impl Story {
         let victim = self.chance.below(processes as u64) as usize;
         let points = if processes == 1 { &ALONE[..] } else { &TOGETHER };
         let name = points[number % points.len()];
-        // What is found staged is found once.
-        let nth = if name == "recovery" { 1 } else { 1 + self.chance.below(6) };
+        let nth = match name {
+            // What is found staged is found once, and a day more drops one.
+            "recovery" | "retention" => 1,
+            "regroup-slice" => 1 + self.chance.below(2),
+            _ => 1 + self.chance.below(6),
+        };
         let point = if name.is_empty() { String::new() } else { format!("{name}:{nth}") };
+        self.next_day();
         let mut running = self.start(processes, workers, Some((victim, &point)));
         let ready = running.iter_mut().all(Process::wait_ready);
         if ready {
-            let until = Instant::now() + Duration::from_millis(50 + self.chance.below(500));
-            let changes = number.is_multiple_of(3).then(|| self.asked + 1);
-            let accepted = under_traffic(&self.traffic, &self.followed, &running, changes, || {
-                Instant::now() < until
+            let begin = Instant::now();
+            let time = Duration::from_millis(50 + self.chance.below(500));
+            let has_change = number.is_multiple_of(3) || name == "regroup-slice";
+            let changes = has_change.then(|| self.asked + 1);
+            let (traffic, address) = (&self.traffic, running[victim].address.clone());
+            let accepted = under_traffic(traffic, &self.followed, &running, changes, || {
+                match name {
+                    // It comes there for sure, though not at once: views have to go before.
+                    "retention" => begin.elapsed() < PATIENCE && get(&address, "/healthz").is_ok(),
+                    _ => begin.elapsed() < time,
+                }
             });
             if let Some(gap) = changes {
                 self.asked = gap;
@@ -160,6 +215,11 @@ impl Story {
                     self.accepted = gap;
                 }
             }
+        }
+        if name == "retention" {
+            running[victim].wait_end();
+            let said = running[victim].said();
+            assert!(said.contains("dying at retention"), "it ended otherwise:\n{said}");
         }
         let died = running[victim].ended().is_some();
         running[victim].kill();
@@ -175,34 +235,56 @@ impl Story {
 
     /// Everything that is left is sent, and all is well in the end.
     fn end(&mut self, processes: usize) {
+        self.next_day();
         let mut running = self.start(processes, 2, None);
         assert!(running.iter_mut().all(Process::wait_ready), "{}", running[0].said());
-        let traffic = Arc::clone(&self.traffic);
-        under_traffic(&traffic, &self.followed, &running, None, || {
+        let traffic = &self.traffic;
+        under_traffic(traffic, &self.followed, &running, None, || {
             !traffic.left.lock().unwrap().is_empty() || !traffic.lines.lock().unwrap().is_empty()
         });
-        // Everything again: a repeat changes nothing.
-        for push in self.traffic.pushed.iter().step_by(7) {
-            let answer = running[processes - 1].push(push).unwrap();
-            assert_eq!(answer["counts"]["accepted"], 0, "{answer}");
-        }
-        let begin = Instant::now();
-        loop {
-            let question = "{ status { regroup { version } sources { source offset } } }";
-            let status = &running[0].graphql(question, &Value::Null).unwrap()["status"];
-            let sources = status["sources"].as_array().unwrap();
-            let name = self.followed.to_str().unwrap();
-            let read = sources.iter().find(|source| source["source"] == name);
-            let length = std::fs::metadata(&self.followed).unwrap().len();
-            let offset = read.map(|source| as_number(&source["offset"]));
-            if status["regroup"].is_null() && offset == Some(length) {
-                break;
+        // Everything again: a repeat changes nothing. The last is of the last day, for everybody.
+        let last = traffic.pushed.last().unwrap();
+        for push in traffic.pushed.iter().step_by(7).chain([last]) {
+            for process in &running {
+                let answer = process.push(push).unwrap();
+                assert_eq!(answer["counts"]["accepted"], 0, "{answer}");
             }
-            assert!(begin.elapsed() < common::cluster::PATIENCE, "it does not settle: {status}");
+        }
+        let oracle = self.oracle(self.asked);
+        let begin = Instant::now();
+        while !self.is_settled(&running[0], oracle.first_day().unwrap()) {
+            assert!(begin.elapsed() < PATIENCE, "it does not settle: {}", running[0].said());
             std::thread::sleep(Duration::from_millis(20));
         }
         stop(running);
         self.check(processes);
+    }
+
+    /// All is read, regrouped by the rules in force, and dropped up to this day.
+    fn is_settled(&self, process: &Process, first_day: i64) -> bool {
+        let question = "{
+            status { regroup { version } sources { source offset } }
+            sessions(first: 1, orderBy: { by: START, direction: ASC }) { nodes { start } }
+        }";
+        let answer = process.graphql(question, &Value::Null).unwrap();
+        let sources = answer["status"]["sources"].as_array().unwrap();
+        let name = self.followed.to_str().unwrap();
+        let read = sources.iter().find(|source| source["source"] == name);
+        let length = std::fs::metadata(&self.followed).unwrap().len();
+        let oldest = answer["sessions"]["nodes"][0]["start"].as_str().unwrap();
+        let oldest: jiff::Timestamp = oldest.parse().unwrap();
+        answer["status"]["regroup"].is_null()
+            && read.is_some_and(|source| as_number(&source["offset"]) == length)
+            && oldest.as_millisecond() >= first_day * DAY_MS
+    }
+
+    /// Everything that was ever sent, by rules with this gap.
+    fn oracle(&self, gap_minutes: u64) -> Oracle {
+        let mut oracle = Oracle::new(&config(gap_minutes));
+        oracle.read("push", "ndjson", self.traffic.pushed.concat().as_bytes());
+        let followed = std::fs::read(&self.followed).unwrap();
+        oracle.read(self.followed.to_str().unwrap(), "ndjson", &followed);
+        oracle
     }
 
     /// Brings the stores to another number of processes.
@@ -229,15 +311,8 @@ impl Story {
         }
         let gap = gap.unwrap();
         assert!(gap >= self.accepted && gap <= self.asked, "{} {gap}", self.accepted);
-        let config = format!(
-            "[rules.settings]\ngap = {{ ms = {} }}\n[secrets]\nkey = \"{KEY}\"\n",
-            gap * 60_000
-        );
-        let mut oracle = Oracle::new(&config);
-        oracle.read("push", "ndjson", self.traffic.pushed.concat().as_bytes());
-        let followed = std::fs::read(&self.followed).unwrap();
-        oracle.read(self.followed.to_str().unwrap(), "ndjson", &followed);
-        let expected = oracle.outcome().lines(true);
+        let expected = self.oracle(gap).outcome().lines(true);
+        assert!(!expected.is_empty());
         found.sort_by_key(|line: &Value| {
             let text = |name: &str| line[name].as_str().unwrap().to_owned();
             (text("namespace"), text("value"), line["start"].as_i64().unwrap(), text("id"))
@@ -275,8 +350,8 @@ fn under_traffic(
             threads.spawn(move || {
                 while !traffic.stopped.load(Ordering::Acquire) {
                     let push = traffic.left.lock().unwrap().pop_front();
-                    // When all is sent, what was sent is sent again: it changes nothing.
-                    let again = || traffic.pushed[traffic.pushed.len() / 3].clone();
+                    // When all is sent, the last is sent again: it changes nothing.
+                    let again = || traffic.pushed[traffic.pushed.len() - 1].clone();
                     let push = push.unwrap_or_else(again);
                     // Without an answer it may be there or not: it is sent again, somewhere.
                     if process.push(&push).is_err() {
@@ -310,8 +385,8 @@ fn change_gap(process: &Process, minutes: u64) -> bool {
     let settings = json!({ "settings": {
         "gap": { "ms": minutes * 60_000 },
         "dayZone": "UTC",
-        "latenessMs": 60_000,
-        "retentionDays": null,
+        "latenessMs": LATENESS_MS,
+        "retentionDays": RETENTION_DAYS,
         "idleTimeoutMs": 60_000,
         "futureMs": null,
     }});

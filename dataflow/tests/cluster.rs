@@ -6,45 +6,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
-use std::collections::BTreeMap;
+mod common;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
 use spoor_dataflow::cluster::Membership;
-use spoor_dataflow::engine::{Engine, EngineError, EpochLimits, Settings};
+use spoor_dataflow::engine::{Engine, EngineError};
 use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery, Statistic, Status};
-use spoor_dataflow::service::{Event, PushAnswer, RuleChangeError, View};
-use spoor_dataflow::store::{Store, StoreOptions, StoreView, ViewContext};
-use spoor_dataflow::verify::verify;
-use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
-use spoor_operators::inventory::Descriptions;
-use spoor_operators::rules::RuleSet;
+use spoor_dataflow::service::{Event, RuleChangeError};
+use spoor_dataflow::store::{StoreView, ViewContext};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
-use spoor_operators::rules::{GroupingKey, Per, ignore_default};
 use tempfile::TempDir;
-
-const KEY: SecretKey = SecretKey([7; 32]);
-const MINUTE: i64 = 60_000;
-
-fn settings(dir: &Path, workers: usize, cluster: Option<Membership>) -> Settings {
-    Settings {
-        store: Store::open(dir, StoreOptions::default()).unwrap(),
-        rules: RuleSet::default(),
-        key: KEY,
-        applications: Applications::default(),
-        descriptions: Descriptions::default(),
-        sources: Vec::new(),
-        cluster,
-        workers,
-        hot_bytes_max: 1 << 20,
-        epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },
-        ends_with_sources: false,
-        refuses_future: false,
-        remembers_changes: true,
-    }
-}
 
 /// Stores of a cluster, and addresses for its processes.
 struct Stores {
@@ -68,7 +46,7 @@ impl Stores {
     fn start_one(&self, process: usize, workers: usize) -> Result<Engine, EngineError> {
         let membership = Membership { process, hosts: self.hosts.clone() };
         let cluster = (self.hosts.len() > 1).then_some(membership);
-        Engine::start(settings(&self.path(process), workers, cluster))
+        Engine::start(settings(open(&self.path(process)), workers, cluster))
     }
 
     fn start(&self, workers: usize) -> Vec<Engine> {
@@ -83,13 +61,7 @@ impl Stores {
     fn verified(&self) -> Vec<String> {
         let mut sessions = Vec::new();
         for process in 0..self.hosts.len() {
-            let store = Store::open(&self.path(process), StoreOptions::default()).unwrap();
-            let rules = store.rules().unwrap().unwrap().0;
-            let (applications, descriptions) = (Applications::default(), Descriptions::default());
-            let compiled = CompiledRules::new(&rules, &KEY, &applications, &descriptions);
-            let compiled = Arc::new(compiled.unwrap());
-            let report = verify(&store, &compiled, 10, &mut |_| ()).unwrap();
-            assert_eq!(report.listed, Vec::<String>::new());
+            let (store, rules, compiled) = verified(&self.path(process));
             let context =
                 ViewContext { rules: Arc::new(rules), compiled, status: Arc::new(Status::default) };
             sessions.extend(shown(&store.view(context).unwrap()));
@@ -120,26 +92,6 @@ fn request(id: usize, ts: i64, user: &str, ip: &str) -> String {
     )
 }
 
-fn push(engine: &Engine, lines: &[String]) -> PushAnswer {
-    let answer = engine.services().ingest.push(lines.join("\n").into(), None);
-    answer.blocking_recv().unwrap().unwrap()
-}
-
-fn view(engine: &Engine) -> Arc<dyn View> {
-    engine.services().reader.view().unwrap()
-}
-
-fn wait_for(engine: &Engine, until: impl Fn(&dyn View) -> bool) {
-    for _ in 0..10_000 {
-        if until(&*view(engine)) {
-            return;
-        }
-        assert!(engine.is_running(), "the engine stopped");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it does not come about");
-}
-
 /// Any process may be told to stop: all do.
 fn stop(engines: Vec<Engine>, by: usize) {
     engines[by].stop();
@@ -159,22 +111,7 @@ fn traffic(round: usize) -> Vec<String> {
 }
 
 fn by_user() -> RuleEdit {
-    RuleEdit::Grouping(ListEdit::Create {
-        item: GroupingKey {
-            name: "user".into(),
-            point: "$request.header.x-user".into(),
-            namespace: None,
-            apps: Vec::new(),
-            hosts: Vec::new(),
-            paths: Vec::new(),
-            min_length: 1,
-            ignore: ignore_default(),
-            per: Per::None,
-            secret: false,
-            gap: None,
-        },
-        before: None,
-    })
+    RuleEdit::Grouping(ListEdit::Create { item: by_header("user", "x-user"), before: None })
 }
 
 /// What one process makes of the same.
@@ -361,13 +298,62 @@ fn a_process_that_fails_stops_the_others_and_they_say_which() {
     stop(engines, 2);
 }
 
+/// Sets a flag when it is dropped, so that a thread ends though the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Changes that are refused, so many at a time that the leader is always behind with what it is told.
+fn keep_busy(leader: &Engine, done: &AtomicBool) {
+    let admin = leader.services().admin;
+    let refused = RuleEdit::Grouping(ListEdit::Delete { name: "nobody".into() });
+    let mut waiting = VecDeque::new();
+    while !done.load(Ordering::Acquire) {
+        waiting.push_back(admin.change(refused.clone(), None, None));
+        if waiting.len() > 50_000 {
+            // It may have failed by now.
+            let answer = waiting.pop_front().unwrap().blocking_recv();
+            assert!(!matches!(answer, Ok(Ok(_))), "there is no such key");
+        }
+    }
+}
+
+#[test]
+fn wherever_it_is_cut_off_around_the_end_of_a_regroup_all_know_the_same_and_go_on() {
+    let stores = Stores::new(2);
+    for round in 0..4 {
+        let engines = stores.start(1);
+        push(&engines[0], &traffic(round));
+        let edit = match round % 2 {
+            0 => by_user(),
+            _ => RuleEdit::Grouping(ListEdit::Delete { name: "user".into() }),
+        };
+        let stopped = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let _done = Done(&stopped);
+            let changed = engines[0].services().admin.change(edit, None, None);
+            threads.spawn(|| keep_busy(&engines[0], &stopped));
+            changed.blocking_recv().unwrap().unwrap();
+            (0..4 + round).for_each(|_| drop(push(&engines[1], &traffic(round)[..1])));
+            engines[1].abandon("its disk is full");
+        });
+        engines.into_iter().for_each(|engine| drop(engine.join().unwrap_err()));
+    }
+    stop(stores.start(2), 1);
+    stores.verified();
+}
+
 #[test]
 fn the_store_of_a_cluster_is_not_for_a_process_alone() {
     let stores = Stores::new(2);
     let engines = stores.start(1);
     push(&engines[0], &traffic(0));
     stop(engines, 0);
-    let alone = Engine::start(settings(&stores.path(1), 1, None));
+    let alone = Engine::start(settings(open(&stores.path(1)), 1, None));
     let refused = alone.err().unwrap().to_string();
     assert!(refused.contains("process 1 of 2") && refused.contains("reshape"), "{refused}");
 }

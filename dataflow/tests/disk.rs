@@ -3,23 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use common::{settings, verified};
 use parking_lot::{Condvar, Mutex};
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::service::{PushAnswer, ServiceError};
 use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
-use spoor_dataflow::verify::verify;
-use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
-use spoor_operators::inventory::Descriptions;
-use spoor_operators::rules::RuleSet;
 use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
-const KEY: SecretKey = SecretKey([7; 32]);
 /// Small, so that a few pushes fill all epochs that may be on their way.
 const EPOCH_BYTES: usize = 256;
 /// More pushes than may wait anywhere.
@@ -29,26 +27,13 @@ type Answer = Receiver<Result<PushAnswer, ServiceError>>;
 
 fn start(dir: &Path, hook: Option<WriteHook>) -> Engine {
     let options = StoreOptions { before_write: hook, ..StoreOptions::default() };
-    let settings = Settings {
-        store: Store::open(dir, options).unwrap(),
-        rules: RuleSet::default(),
-        key: KEY,
-        applications: Applications::default(),
-        descriptions: Descriptions::default(),
-        sources: Vec::new(),
-        cluster: None,
-        workers: 2,
-        hot_bytes_max: 1 << 20,
-        epochs: EpochLimits {
-            age_min: Duration::from_millis(1),
-            bytes_max: EPOCH_BYTES,
-            ..EpochLimits::default()
-        },
-        ends_with_sources: false,
-        refuses_future: false,
-        remembers_changes: true,
+    let epochs = EpochLimits {
+        age_min: Duration::from_millis(1),
+        bytes_max: EPOCH_BYTES,
+        ..EpochLimits::default()
     };
-    Engine::start(settings).unwrap()
+    let store = Store::open(dir, options).unwrap();
+    Engine::start(Settings { epochs, ..settings(store, 2, None) }).unwrap()
 }
 
 fn push(engine: &Engine, number: u64) -> Answer {
@@ -62,13 +47,8 @@ fn push(engine: &Engine, number: u64) -> Answer {
 
 /// What is there after a restart is exactly what was acknowledged, and whole.
 fn check_after_restart(dir: &Path, acknowledged: u64) {
-    let store = Store::open(dir, StoreOptions::default()).unwrap();
+    let (store, ..) = verified(dir);
     assert_eq!(store.numbers().requests, acknowledged);
-    let (rules, _) = store.rules().unwrap().unwrap();
-    let (applications, descriptions) = (Applications::default(), Descriptions::default());
-    let rules = CompiledRules::new(&rules, &KEY, &applications, &descriptions).unwrap();
-    let report = verify(&store, &rules, 10, &mut |_| {}).unwrap();
-    assert_eq!(report.listed, [""; 0]);
     drop(store);
     let engine = start(dir, None);
     assert_eq!(push(&engine, PUSHES_MAX).blocking_recv().unwrap().unwrap().counts.accepted, 1);

@@ -5,47 +5,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test is what it is for")]
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
+use common::{MINUTE, by_header, open, push, settings, verified, view, wait, wait_for};
+use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
-use spoor_dataflow::service::{Event, PushAnswer, RuleChangeError, View};
-use spoor_dataflow::store::{Store, StoreOptions};
-use spoor_dataflow::verify::verify;
-use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
-use spoor_operators::inventory::Descriptions;
+use spoor_dataflow::service::{Event, RuleChangeError, View};
+use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
-use spoor_operators::rules::{
-    Gap, GroupingKey, Per, RuleSet, ScopeAction, ScopeRule, ignore_default,
-};
+use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
 use spoor_operators::time::Epoch;
+use tempfile::TempDir;
 
-const KEY: SecretKey = SecretKey([7; 32]);
-const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 
-fn settings(dir: &Path, workers: usize) -> Settings {
-    Settings {
-        store: Store::open(dir, StoreOptions::default()).unwrap(),
-        rules: RuleSet::default(),
-        key: KEY,
-        applications: Applications::default(),
-        descriptions: Descriptions::default(),
-        sources: Vec::new(),
-        cluster: None,
-        workers,
-        hot_bytes_max: 1 << 20,
-        epochs: EpochLimits { age_min: Duration::from_millis(1), ..EpochLimits::default() },
-        ends_with_sources: false,
-        refuses_future: false,
-        remembers_changes: true,
-    }
-}
-
 fn start(dir: &Path, workers: usize) -> Engine {
-    Engine::start(settings(dir, workers)).unwrap()
+    Engine::start(settings(open(dir), workers, None)).unwrap()
 }
 
 /// A request of a user, whose address is always another one's too.
@@ -55,15 +34,6 @@ fn request(id: &str, ts: i64, session: &str, ip: &str) -> String {
         "request":{{"headers":{{"x-session-id":"{session}","x-user":"u-{ip}"}}}}}}"#
     )
     .replace('\n', "")
-}
-
-fn push(engine: &Engine, lines: &[String]) -> PushAnswer {
-    let answer = engine.services().ingest.push(lines.join("\n").into(), None);
-    answer.blocking_recv().unwrap().unwrap()
-}
-
-fn view(engine: &Engine) -> Arc<dyn View> {
-    engine.services().reader.view().unwrap()
 }
 
 /// `namespace value start requests`, sorted.
@@ -97,30 +67,9 @@ fn change(engine: &Engine, edit: RuleEdit) -> Epoch {
     change.effective_epoch
 }
 
-fn wait_for(engine: &Engine, until: impl Fn(&dyn View) -> bool) {
-    for _ in 0..10_000 {
-        if until(&*view(engine)) {
-            return;
-        }
-        assert!(engine.is_running(), "the engine stopped");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it does not come about");
-}
-
 fn stop(engine: Engine) {
     engine.stop();
     engine.join().unwrap();
-}
-
-/// The store is what a batch run over its log gives.
-fn verified(dir: &Path) {
-    let store = Store::open(dir, StoreOptions::default()).unwrap();
-    let rules = store.rules().unwrap().unwrap().0;
-    let rules =
-        CompiledRules::new(&rules, &KEY, &Applications::default(), &Descriptions::default());
-    let report = verify(&store, &rules.unwrap(), 10, &mut |_| ()).unwrap();
-    assert_eq!(report.listed, Vec::<String>::new());
 }
 
 fn story(tell: impl Fn(&Path, usize)) {
@@ -128,22 +77,6 @@ fn story(tell: impl Fn(&Path, usize)) {
         let dir = tempfile::tempdir().unwrap();
         tell(dir.path(), workers);
         verified(dir.path());
-    }
-}
-
-fn key(name: &str, header: &str) -> GroupingKey {
-    GroupingKey {
-        name: name.into(),
-        point: format!("$request.header.{header}"),
-        namespace: None,
-        apps: Vec::new(),
-        hosts: Vec::new(),
-        paths: Vec::new(),
-        min_length: 1,
-        ignore: ignore_default(),
-        per: Per::None,
-        secret: false,
-        gap: None,
     }
 }
 
@@ -205,7 +138,10 @@ fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
         let before = sessions(&*view(&engine));
         change(
             &engine,
-            RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None }),
+            RuleEdit::Grouping(ListEdit::Create {
+                item: by_header("user", "x-user"),
+                before: None,
+            }),
         );
         let by_user = sessions(&*view(&engine));
         assert_eq!(by_user.len(), 7);
@@ -253,7 +189,8 @@ fn a_changed_rule_regroups_the_retained_past_and_its_deletion_brings_it_back() {
 fn a_change_for_another_version_is_refused_with_the_rules_in_force() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(dir.path(), 1);
-    let edit = RuleEdit::Grouping(ListEdit::Create { item: key("user", "x-user"), before: None });
+    let edit =
+        RuleEdit::Grouping(ListEdit::Create { item: by_header("user", "x-user"), before: None });
     let change = |edit: &RuleEdit, expected, key: Option<&str>| {
         let admin = engine.services().admin;
         admin.change(edit.clone(), expected, key.map(String::from)).blocking_recv().unwrap()
@@ -315,6 +252,50 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         assert_eq!((overview.totals.requests, overview.totals.sessions), (1, 1));
         stop(engine);
     });
+}
+
+/// A store whose last commit made a day due, and that was cut off before the day was dropped.
+fn cut_off_before_a_drop() -> TempDir {
+    loop {
+        let dir = tempfile::tempdir().unwrap();
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let (writes, fails) = (Arc::clone(&left), |_| StoreError::NoRoom("it is full".into()));
+        let less = move |left: usize| left.checked_sub(1);
+        let hook = WriteHook(Arc::new(move |_| {
+            let taken = writes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            taken.map(drop).map_err(fails)
+        }));
+        let options = StoreOptions { before_write: Some(hook), ..StoreOptions::default() };
+        let store = Store::open(dir.path(), options).unwrap();
+        let engine = Engine::start(settings(store, 1, None)).unwrap();
+        // Again, because the first makes a day the first to retain, and that is a commit too.
+        (0..3).for_each(|_| drop(push(&engine, &[request("a", DAY / 2, "a", "10.0.0.1")])));
+        left.store(1, Ordering::SeqCst);
+        let last = request("b", 20 * DAY, "a", "10.0.0.1");
+        drop(engine.services().ingest.push(last.into(), None).blocking_recv());
+        engine.join().unwrap_err();
+        // Whatever else was committed instead is another story.
+        if open(dir.path()).numbers().requests == 2 {
+            return dir;
+        }
+    }
+}
+
+#[test]
+fn a_day_that_was_due_at_a_crash_is_dropped_at_the_next_start_though_nothing_comes() {
+    for ends_with_sources in [false, true] {
+        let dir = cut_off_before_a_drop();
+        let settings = settings(open(dir.path()), 1, None);
+        let engine = Engine::start(Settings { ends_with_sources, ..settings }).unwrap();
+        if ends_with_sources {
+            wait(|| !engine.is_running());
+            engine.join().unwrap();
+        } else {
+            wait_for(&engine, |view| view.status().unwrap().sessions == 1);
+            stop(engine);
+        }
+        assert_eq!(verified(dir.path()).0.numbers().requests, 1);
+    }
 }
 
 #[test]

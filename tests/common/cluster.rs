@@ -31,6 +31,7 @@ pub struct Process {
     log: PathBuf,
 }
 
+/// Addresses nobody listens on.
 pub fn free_addresses(count: usize) -> Vec<String> {
     let listeners: Vec<_> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))

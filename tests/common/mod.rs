@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod cluster;
+pub mod engines;
 pub mod server;
 
 use std::io::{Read as _, Write as _};

@@ -3,7 +3,9 @@
 //! It shares no code with the product: JSON through `serde_json` values, access logs through a
 //! regular expression, rules from the text of the configuration, sessions by sorting everything.
 //! It is slow, holds all requests in memory, and knows of no order of arrival but the first of two
-//! requests with one id. Points are those the tests use; an unknown one fails the test.
+//! requests with one id. Points are those the tests use; an unknown one fails the test. With a
+//! retention it keeps the days that are kept when everything has been read: a request that was
+//! refused because its day was dropped already is of such a day, as the watermark never goes back.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -35,6 +37,8 @@ pub struct Counts {
 pub struct Oracle {
     rules: Rules,
     requests: Vec<Record>,
+    /// The greatest time of each source.
+    latest: BTreeMap<String, i64>,
     bad: u64,
 }
 
@@ -48,7 +52,8 @@ pub struct Outcome {
 impl Oracle {
     /// An oracle for the configuration of a run; secret values are hashed with its key.
     pub fn new(config: &str) -> Self {
-        Self { rules: Rules::parse(config), requests: Vec::new(), bad: 0 }
+        let (requests, latest) = (Vec::new(), BTreeMap::new());
+        Self { rules: Rules::parse(config), requests, latest, bad: 0 }
     }
 
     /// The rules change: all of the past follows.
@@ -61,10 +66,19 @@ impl Oracle {
         let mapping = self.rules.mappings.get(format).cloned();
         for record in formats::read(source, format, mapping.as_ref(), bytes) {
             match record {
-                Ok(record) => self.requests.push(record),
+                Ok(record) => {
+                    let latest = self.latest.entry(source.into()).or_insert(record.ts);
+                    *latest = record.ts.max(*latest);
+                    self.requests.push(record);
+                }
                 Err(_) => self.bad += 1,
             }
         }
+    }
+
+    /// The first day that is kept; none: every day is.
+    pub fn first_day(&self) -> Option<i64> {
+        self.rules.first_day(self.latest.values().copied())
     }
 
     /// What a batch run over everything read so far gives.
@@ -76,7 +90,9 @@ impl Oracle {
         };
         let mut days: BTreeMap<(String, i64), (rules::Identity, Vec<&Record>)> = BTreeMap::new();
         let mut known = HashSet::new();
-        for request in &self.requests {
+        let first_day = self.first_day();
+        let kept = |request: &&Record| first_day <= Some(self.rules.day_of(request.ts));
+        for request in self.requests.iter().filter(kept) {
             let identity = match self.rules.decide(request) {
                 Decision::Excluded => {
                     counts.excluded += 1;

@@ -38,6 +38,9 @@ struct RuleTables {
 struct Settings {
     gap: Option<Value>,
     day_zone: Option<String>,
+    lateness_ms: Option<i64>,
+    /// None: every day is kept, as in a replay.
+    retention_days: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -133,6 +136,7 @@ pub struct Rules {
 }
 
 const GAP_MS: i64 = 30 * 60 * 1000;
+const LATENESS_MS: i64 = 5_000;
 
 const COOKIES: [&str; 10] = [
     "PHPSESSID",
@@ -188,6 +192,14 @@ impl Rules {
         let midnight =
             jiff::tz::TimeZone::UTC.to_timestamp(midnight).expect("a time of our calendar");
         midnight.as_second() / 86_400
+    }
+
+    /// The first day that is kept, of the greatest time of each source; all of them are live.
+    pub fn first_day(&self, latest: impl Iterator<Item = i64>) -> Option<i64> {
+        let settings = &self.tables.settings;
+        let kept = settings.retention_days?;
+        let watermark = latest.min()? - settings.lateness_ms.unwrap_or(LATENESS_MS);
+        Some(self.day_of(watermark) - kept)
     }
 
     /// Scope, then the keys in their order.

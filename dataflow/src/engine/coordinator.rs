@@ -209,6 +209,8 @@ impl Coordinator {
             coordinator.open.change = Some(PendingChange { rules, key: None, replies: Vec::new() });
             coordinator.has_work = true;
         }
+        // The run before may have ended between a commit and the epoch that drops what it made due.
+        coordinator.has_work |= coordinator.day_due().is_some();
         coordinator.tell_ended();
         coordinator
     }
@@ -250,7 +252,12 @@ impl Coordinator {
     fn is_settled(&self) -> bool {
         let retains_all = self.rules.rules().settings.retention_days.is_none();
         let committed = !self.has_work && self.in_flight() == 0;
-        retains_all || (committed && self.context.first_day(&self.rules) <= self.first_day)
+        retains_all || (committed && self.day_due().is_none())
+    }
+
+    /// The first day to be retained, when days before it are still there.
+    fn day_due(&self) -> Option<Day> {
+        self.context.first_day(&self.rules).filter(|day| Some(*day) > self.first_day)
     }
 
     fn in_flight(&self) -> usize {
@@ -511,18 +518,21 @@ impl Coordinator {
         Ok((Arc::new(rules), compiled))
     }
 
-    /// After a commit: a regroup may have ended, and days may have to go.
+    /// After a commit: a regroup may have ended, and days may have to go. The leader's word on both is
+    /// the only one: it may begin further epochs with a regroup before it takes note of its end, and
+    /// whoever has forgotten it by then would have to begin anew what no worker goes through again.
     fn committed(&mut self) {
         let committed = Epoch(self.plan.committed());
-        if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
-            self.regroup = None;
-        }
-        let first_day = self.context.first_day(&self.rules);
-        if first_day > self.first_day && !matches!(self.role, Role::Follower(_)) {
-            let next = self.close();
-            self.first_day = first_day;
-            self.begin(next, true, None);
-            self.has_work = true;
+        if !matches!(self.role, Role::Follower(_)) {
+            if self.regroup.as_ref().is_some_and(|regroup| regroup.is_done_by(committed)) {
+                self.regroup = None;
+            }
+            if let Some(day) = self.day_due() {
+                let next = self.close();
+                self.first_day = Some(day);
+                self.begin(next, true, None);
+                self.has_work = true;
+            }
         }
         self.keys_in_flight.retain(|_, epoch| *epoch > committed);
         for command in std::mem::take(&mut self.deferred) {
