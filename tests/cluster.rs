@@ -135,7 +135,7 @@ fn a_wrong_hosts_file_is_told_before_anything_is_done() {
 /// Runs a replay by two processes to its end: output and messages of each, and whether it succeeded.
 fn replay_by_two(dir: &std::path::Path, inputs: [&str; 2]) -> [(String, String, bool); 2] {
     let config = common::write(dir, "spoor.toml", "[secrets]\nkey = \"0123456789abcdef\"\n");
-    let hosts = common::write(dir, "hosts.txt", &free_addresses(2).join("\n"));
+    let hosts = common::write(dir, "hosts.txt", free_addresses(2).join("\n"));
     std::thread::scope(|threads| {
         let started = ["0", "1"].map(|process| {
             let (config, hosts) = (config.as_str(), hosts.as_str());
@@ -155,7 +155,7 @@ fn replay_by_two(dir: &std::path::Path, inputs: [&str; 2]) -> [(String, String, 
 fn a_replay_by_two_processes_writes_what_one_writes() {
     let dir = tempfile::tempdir().unwrap();
     let made = common::spoor(&["generate", "--requests", "20000"], b"").stdout;
-    let log = common::write(dir.path(), "log.ndjson", &String::from_utf8(made).unwrap());
+    let log = common::write(dir.path(), "log.ndjson", String::from_utf8(made).unwrap());
     let [(output, said, good), (other_output, other_said, other_good)] =
         replay_by_two(dir.path(), [&log, &log]);
     assert!(good && other_good, "{said} {other_said}");
