@@ -45,8 +45,9 @@ fn spoor() -> Command {
     command
 }
 
-fn output(dir: &Path, processes: usize, process: usize) -> std::path::PathBuf {
-    dir.join(format!("sessions-{process}-of-{processes}.ndjson"))
+/// Where the first of so many processes writes the sessions of all.
+fn output(dir: &Path, processes: usize) -> std::path::PathBuf {
+    dir.join(format!("sessions-of-{processes}.ndjson"))
 }
 
 /// From the start of the processes to the end of the last.
@@ -64,7 +65,9 @@ fn replay(dir: &Path, log: &Path, processes: usize, workers: usize) -> Duration 
             let mut command = spoor();
             let state = dir.join(format!("state-{process}"));
             command.args(["replay", "--workers", &workers.to_string(), "--state"]).arg(state);
-            command.arg("--output").arg(output(dir, processes, process));
+            if process == 0 {
+                command.arg("--output").arg(output(dir, processes));
+            }
             if processes > 1 {
                 command.arg("--hosts").arg(&hosts).args(["--process", &process.to_string()]);
             }
@@ -81,15 +84,8 @@ fn replay(dir: &Path, log: &Path, processes: usize, workers: usize) -> Duration 
     took
 }
 
-/// What was written, whoever wrote it.
-fn sessions(dir: &Path, processes: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for process in 0..processes {
-        let text = std::fs::read_to_string(output(dir, processes, process)).expect("an output");
-        lines.extend(text.lines().map(ToOwned::to_owned));
-    }
-    lines.sort_unstable();
-    lines
+fn sessions(dir: &Path, processes: usize) -> String {
+    std::fs::read_to_string(output(dir, processes)).expect("an output")
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
