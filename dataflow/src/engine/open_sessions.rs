@@ -32,14 +32,16 @@ impl OpenSessions {
         rows: impl IntoIterator<Item = &'a [u8]>,
         watermark: Option<EventTime>,
     ) -> Result<Self, Malformed> {
-        let mut closing = BTreeMap::new();
+        // The rows come in order: a map made of all at once takes a fraction of the time.
+        let mut counts = Vec::new();
         for row in rows {
             let mut from = Reader(row);
             while !from.is_empty() {
                 let at = from.i64()?;
-                closing.insert(at, i64::try_from(from.u64()?).map_err(|_| Malformed("count"))?);
+                counts.push((at, i64::try_from(from.u64()?).map_err(|_| Malformed("count"))?));
             }
         }
+        let closing: BTreeMap<_, _> = counts.into_iter().collect();
         let open = closing.values().sum();
         Ok(Self { closing, open, watermark })
     }
