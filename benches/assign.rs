@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
+mod common;
+
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -31,8 +33,7 @@ fn main() {
     let rules: RuleSet = serde_json::from_str(RULES).unwrap();
     let (key, apps) = (SecretKey([7; 32]), Applications::default());
     let rules = CompiledRules::new(&rules, &key, &apps, &Descriptions::default()).unwrap();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load {}", load.trim());
+    println!("load {}", common::load());
     for (name, headers, cookies) in [
         ("account key", &[("X-Account-Id", "acc-48151623")][..], &[][..]),
         (

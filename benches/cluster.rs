@@ -4,10 +4,13 @@
 //! Rounds alternate, and the medians are compared; the sessions must be the same. Options:
 //! `SPOOR_BENCH_REQUESTS` (default 3 million), `SPOOR_BENCH_ROUNDS` (default 3).
 
-use std::net::TcpListener;
+mod common;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{free_addresses, generate, load, median, number};
 
 /// Most that two processes may take, in times of one.
 const RATIO_MAX: f64 = 1.3;
@@ -17,10 +20,7 @@ fn main() {
     let rounds = number("ROUNDS", 3);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let log = dir.path().join("traffic.ndjson");
-    let file = std::fs::File::create(&log).expect("a file for the traffic");
-    let made =
-        spoor().args(["generate", "--requests", &requests.to_string()]).stdout(file).status();
-    assert!(made.expect("the program starts").success(), "the traffic cannot be made");
+    generate(requests, &[], &log);
     println!("load before: {}", load());
     let (mut alone, mut together) = (Vec::new(), Vec::new());
     for round in 0..rounds {
@@ -28,9 +28,10 @@ fn main() {
         together.push(replay(dir.path(), &log, 2, 1));
         let same = sessions(dir.path(), 1) == sessions(dir.path(), 2);
         assert!(same, "two processes have other sessions than one");
-        println!("round {round}: one {:.2?}, two {:.2?}", alone[round], together[round]);
+        let last = |times: &[Duration]| times[round as usize];
+        println!("round {round}: one {:.2?}, two {:.2?}", last(&alone), last(&together));
     }
-    let (alone, together) = (median(alone), median(together));
+    let (alone, together) = (median(&mut alone), median(&mut together));
     let ratio = together.as_secs_f64() / alone.as_secs_f64();
     let good = if ratio <= RATIO_MAX { "met" } else { "MISSED" };
     println!("{requests} requests, medians of {rounds}: one process of two workers {alone:.2?},");
@@ -53,12 +54,8 @@ fn output(dir: &Path, processes: usize) -> std::path::PathBuf {
 /// From the start of the processes to the end of the last.
 fn replay(dir: &Path, log: &Path, processes: usize, workers: usize) -> Duration {
     let hosts = dir.join("hosts.txt");
-    let ports: Vec<_> = (0..processes)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
-        .collect();
-    let lines = ports.iter().map(|port| port.local_addr().expect("it is bound").to_string());
-    std::fs::write(&hosts, lines.collect::<Vec<_>>().join("\n")).expect("a file for the hosts");
-    drop(ports);
+    let lines = free_addresses(processes).join("\n");
+    std::fs::write(&hosts, lines).expect("a file for the hosts");
     let begin = Instant::now();
     let started: Vec<_> = (0..processes)
         .map(|process| {
@@ -86,19 +83,4 @@ fn replay(dir: &Path, log: &Path, processes: usize, workers: usize) -> Duration 
 
 fn sessions(dir: &Path, processes: usize) -> String {
     std::fs::read_to_string(output(dir, processes)).expect("an output")
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn number(name: &str, default: usize) -> usize {
-    let given = std::env::var(format!("SPOOR_BENCH_{name}")).ok();
-    given.map_or(default, |value| value.parse().expect("a number"))
-}
-
-fn load() -> String {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split(' ').next().unwrap_or("unknown").to_owned()
 }

@@ -6,11 +6,13 @@
 //! the engine to its last commit; generating and writing sessions are no part of it. Options:
 //! `SPOOR_BENCH_REQUESTS` (default 3 million), `SPOOR_BENCH_ROUNDS` (default 3).
 
-use std::fs::{self, File};
+mod common;
+
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::{generate, load, median, number};
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::replay;
 use spoor_dataflow::source::SourceSpec;
@@ -34,7 +36,7 @@ fn main() {
     let (requests, rounds) = (number("REQUESTS", REQUESTS), number("ROUNDS", ROUNDS));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let log = dir.path().join("traffic.ndjson");
-    generate(requests, &log);
+    generate(requests, &["--users", "200000"], &log);
     println!("load before: {}", load());
     let keeps = [Keep::Everything, Keep::Encoded, Keep::Nothing];
     let mut times = keeps.map(|_| Vec::new());
@@ -47,7 +49,7 @@ fn main() {
             "round {round}: committed {all:.2?}, encoded {encoded:.2?}, neither {nothing:.2?}"
         );
     }
-    let [all, encoded, nothing] = times.map(median);
+    let [all, encoded, nothing] = times.map(|mut times| median(&mut times));
     let times_of = |base: Duration| all.as_secs_f64() / base.as_secs_f64();
     let verdict = if times_of(nothing) <= RATIO_MAX { "met" } else { "MISSED" };
     println!("{requests} requests, {WORKERS} workers, medians of {rounds}: committed {all:.2?};");
@@ -57,15 +59,6 @@ fn main() {
         times_of(nothing)
     );
     println!("load after: {}", load());
-}
-
-fn generate(requests: u64, log: &Path) {
-    let file = File::create(log).expect("the log can be written");
-    let made = Command::new(env!("CARGO_BIN_EXE_spoor"))
-        .args(["generate", "--requests", &requests.to_string(), "--users", "200000"])
-        .stdout(file)
-        .status();
-    assert!(made.expect("the program starts").success(), "the traffic cannot be made");
 }
 
 /// From the start of the engine to its last commit.
@@ -95,19 +88,4 @@ fn run(state: &Path, log: &Path, keep: Keep, requests: u64) -> Duration {
     replayed.end().expect("the engine ends well");
     fs::remove_dir_all(state).expect("the state goes");
     took
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    let given = std::env::var(format!("SPOOR_BENCH_{name}")).ok();
-    given.map_or(default, |value| value.parse().expect("a number"))
-}
-
-fn load() -> String {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    load.split(' ').next().unwrap_or("unknown").to_owned()
 }

@@ -10,6 +10,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it fails")]
 
+mod common;
+
 use std::hint::black_box;
 use std::process::Command;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use columnar::bytes::indexed;
 use columnar::{Borrow, Clear, FromBytes, Index, Len, Vecs, bytemuck};
+use common::{load, median, number};
 use spoor_dataflow::decode::{Decoder, Format};
 use spoor_dataflow::source::Chunk;
 use spoor_operators::assign::{Applications, CompiledRules, Scratch, SecretKey};
@@ -43,7 +46,7 @@ use timely::dataflow::operators::{Input, Probe};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const REQUESTS: usize = 100_000;
+const REQUESTS: u64 = 100_000;
 /// As many as are sent at once.
 const BATCH: usize = 256;
 const ROUNDS: usize = 21;
@@ -52,8 +55,7 @@ const SESSION_REQUESTS: usize = 10;
 const GAP_MS: u32 = 1_000;
 
 fn main() {
-    let wanted = std::env::var("SPOOR_BENCH_REQUESTS").ok().and_then(|text| text.parse().ok());
-    let updates = traffic(wanted.unwrap_or(REQUESTS));
+    let updates = traffic(number("REQUESTS", REQUESTS));
     let payload: usize = updates.iter().map(|(item, _, _)| item.payload.len()).sum();
     println!("load {}", load());
     println!("{} requests, payloads of {} bytes", updates.len(), payload / updates.len());
@@ -63,12 +65,8 @@ fn main() {
     println!("load {}", load());
 }
 
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
-}
-
 /// Assigned requests of generated traffic, the payloads of each chunk in one arena.
-fn traffic(requests: usize) -> Vec<Update> {
+fn traffic(requests: u64) -> Vec<Update> {
     let requests = requests.to_string();
     let mut program = Command::new(env!("CARGO_BIN_EXE_spoor"));
     let output = program.args(["generate", "--requests", &requests]).output().unwrap();
@@ -288,11 +286,6 @@ struct Figures {
     write: Vec<Duration>,
     read: Vec<Duration>,
     bytes: usize,
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 /// All batches once: name, time of writing and of reading, bytes. What is not timed: making a

@@ -4,14 +4,17 @@
 //! The reference is fixed, whatever decoder Spoor uses, so the ratio says how much the rest of the
 //! job costs. `SPOOR_BENCH_REQUESTS` shrinks the 5 million records. Printed with the machine's load.
 
+mod common;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{generate, load, number};
 use serde::Deserialize;
 
 /// Records unless the environment says otherwise.
@@ -83,13 +86,12 @@ struct Attack<'a> {
 }
 
 fn main() {
-    let requests = std::env::var("SPOOR_BENCH_REQUESTS").ok().and_then(|n| n.parse().ok());
-    let requests = requests.unwrap_or(REQUESTS);
+    let requests = number("REQUESTS", REQUESTS);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
-    let load = || fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load before: {}", load().trim());
+    println!("load before: {}", load());
 
-    let log = generate(requests, dir.path());
+    let log = dir.path().join("traffic.ndjson");
+    generate(requests, &["--users", "200000"], &log);
     let bytes = fs::metadata(&log).expect("the log is there").len();
     println!("{requests} records, {bytes} bytes, {} a record", bytes / requests.max(1));
 
@@ -108,21 +110,9 @@ fn main() {
     println!("spoor replay: {seconds:.2} s, {:.0} requests/s", requests as f64 / seconds);
     println!("peak memory: {} MB", peak_bytes >> 20);
     println!("on disk: {:.1} bytes a request", size(&state) as f64 / requests as f64);
-    println!("load after: {}", load().trim());
+    println!("load after: {}", load());
     let verdict = if ratio <= RATIO_MAX { "within" } else { "MISSED" };
     println!("ratio: {ratio:.2} times the reference (at most {RATIO_MAX}: {verdict})");
-}
-
-fn generate(requests: u64, dir: &Path) -> PathBuf {
-    let path = dir.join("traffic.ndjson");
-    let file = File::create(&path).expect("the log can be written");
-    let status = Command::new(env!("CARGO_BIN_EXE_spoor"))
-        .args(["generate", "--requests", &requests.to_string(), "--users", "200000"])
-        .stdout(file)
-        .status()
-        .expect("the program starts");
-    assert!(status.success());
-    path
 }
 
 /// Parses the file, each thread its part of the lines.

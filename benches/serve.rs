@@ -11,15 +11,17 @@
 //! page, against an empty store. Everything runs on one machine: generator, reader and subscriber
 //! take processor time from the engine.
 
+mod common;
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use common::{free_addresses, load, number};
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, RequestFilter, SessionQuery};
@@ -111,13 +113,7 @@ fn main() {
 
 /// Engines that are one, in this process but over real connections.
 fn start_all(dir: &Path, processes: usize) -> Vec<Engine> {
-    let listeners: Vec<_> = (0..processes)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
-        .collect();
-    let hosts: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| listener.local_addr().expect("it is bound").to_string())
-        .collect();
+    let hosts = free_addresses(processes);
     let hosts = &hosts;
     std::thread::scope(|scope| {
         let start = |process: usize| {
@@ -513,15 +509,6 @@ fn report(what: &str, mut times: Vec<Duration>, p99_max: Duration) {
 
 fn verdict(within: bool) -> &'static str {
     if within { "within" } else { "MISSED" }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(format!("SPOOR_BENCH_{name}")).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default).max(1)
-}
-
-fn load() -> String {
-    fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }
 
 /// Peak resident bytes of this process.

@@ -6,11 +6,14 @@
 //! has no differences, no log, no totals and no retractions: it is what the operator's freedom costs.
 //! `SPOOR_BENCH_REQUESTS` sets the number of requests, 10 million by default.
 
+mod common;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::number;
 use differential_dataflow::AsCollection;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -307,12 +310,10 @@ fn report(name: &str, load: Load, clock: Clock) -> f64 {
 }
 
 fn main() {
-    let wanted = std::env::var("SPOOR_BENCH_REQUESTS").ok().and_then(|text| text.parse().ok());
-    let requests = wanted.unwrap_or(10_000_000);
+    let requests = number("REQUESTS", 10_000_000) as usize;
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let wants = |part: &str| only.as_deref().is_none_or(|only| only == part);
-    let machine = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("{requests} requests, epochs of {EPOCH_REQUESTS}; load {}", machine.trim());
+    println!("{requests} requests, epochs of {EPOCH_REQUESTS}; load {}", common::load());
     let load = Load { requests, identities: 200_000, zipf: true, explicit_ids: false, per_ms: 10 };
     if wants("hand") {
         let hand = report("by hand", load, by_hand(load));

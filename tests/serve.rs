@@ -1,5 +1,8 @@
 //! Sources and pushes of a server as its operator sees them, through the real program: what is
 //! read, what a restart or a crash repeats or loses, and what a source or a client is told.
+//!
+//! Servers are stopped and killed as an operator and a crash do it; what is waited for is an
+//! answer.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -4,7 +4,12 @@
 //! small file system in memory, where this user may mount one. What a push was answered for must be
 //! there afterwards, and the store must be whole.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod oracle;
+
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -14,6 +19,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use common::server::read_log;
 use serde_json::Value;
 
 /// The longest that anything may take before a test fails.
@@ -45,19 +51,7 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let stderr = child.stderr.take().expect("its log is a pipe");
-        let (found, address) = mpsc::channel();
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let after = line.split_once("GraphQL at http://");
-                if let Some((address, _)) = after.and_then(|(_, after)| after.split_once('/')) {
-                    let _ = found.send(address.to_owned());
-                }
-                log += &line;
-                log.push('\n');
-            }
-            log
-        });
+        let (address, log) = read_log(stderr);
         match address.recv_timeout(DEADLINE) {
             Ok(address) => Ok(Self { child, address, log }),
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),

@@ -6,8 +6,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -35,6 +36,26 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// Reads the log of a server to its end, so that the program never waits for that: where it
+/// listens, as soon as it says so, and all of it in the end.
+pub fn read_log(stderr: ChildStderr) -> (mpsc::Receiver<String>, JoinHandle<String>) {
+    let (found, address) = mpsc::channel();
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            let after = line.split_once(GREETING).and_then(|(_, after)| after.split_once('/'));
+            if let Some((address, _)) = after {
+                let _ = found.send(address.to_owned());
+            }
+            log += &line;
+            log.push('\n');
+        }
+        log
+    });
+    (address, log)
+}
+
 impl Server {
     /// Starts one over a store and waits until it listens.
     pub fn start(state: &Path, args: &[&str]) -> Self {
@@ -47,17 +68,7 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let stderr = child.stderr.take().expect("its log is a pipe");
-        let (found, address) = mpsc::channel();
-        // Reads to the end, so that the program never waits for its log to be read.
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                eprintln!("{line}");
-                let after = line.split_once(GREETING).and_then(|(_, after)| after.split_once('/'));
-                if let Some((address, _)) = after {
-                    let _ = found.send(address.to_owned());
-                }
-            }
-        });
+        let (address, _) = read_log(stderr);
         let stdin = child.stdin.take();
         let address = address.recv_timeout(DEADLINE).expect("it says where it listens");
         Self { child, address, stdin }

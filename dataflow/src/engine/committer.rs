@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use spoor_operators::time::{Epoch, EventTime};
 
 use crate::cluster::hello::Shape;
-use crate::engine::coordinator::{Closed, Command, PendingChange, PendingPush};
+use crate::engine::command::{Closed, Command, PendingChange, PendingPush};
 use crate::engine::mail::{Found, LOOK_AGAIN, Mail, Note};
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::plan::{Findings, Origin, Outcomes};

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::engine::Context;
 use crate::engine::ask::view::ClusterView;
 use crate::engine::ask::{LEADER, Peers, forward};
-use crate::engine::coordinator::Command;
+use crate::engine::command::Command;
 use crate::engine::feed::EngineFeed;
 use crate::engine::limits::PUSHES_WAITING_MAX;
 use crate::service::{

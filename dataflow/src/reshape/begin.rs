@@ -1,5 +1,8 @@
 //! Opening the stores, bringing them to one epoch as a start of the cluster would, and marking
 //! them.
+//!
+//! A store is marked before anything moves, process 0 first, so that whatever is cut off later no
+//! engine takes a store of which a part is elsewhere.
 
 use std::path::{Path, PathBuf};
 

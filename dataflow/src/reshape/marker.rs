@@ -1,4 +1,7 @@
 //! The mark of a store that is being brought to another number of processes, or has left.
+//!
+//! It is a value of the engine's own in the store, written by the commits of the work itself: it
+//! never says more or less than what was done. Engines refuse a store that has one.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,8 @@
 //! Moving identity-days to their new owners.
+//!
+//! A slice is committed where it goes, then taken away where it was, so a run that was cut off
+//! finds each day in one place or in both, and never in none: what is there already is not written
+//! again.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,7 @@
-//! What is to be done, of what the stores say of themselves. Pure.
+//! What is to be done, by what the stores say of themselves.
+//!
+//! Nothing is opened or written here: a table of what was found decides whether to begin, to go on
+//! with a run that was cut off, to say that all is done, or to refuse.
 
 use super::marker::{Marker, UnderWay};
 use crate::cluster::hello::Shape;

@@ -1,5 +1,7 @@
 //! Stores of engines that ran, brought to other shapes: the same sessions, the same sums, wherever
 //! the work was cut off; and what is refused.
+//!
+//! The engines are real ones in this process; a run is cut off at each of its commits in turn.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

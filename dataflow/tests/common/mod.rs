@@ -1,5 +1,7 @@
 //! What the tests of the engine share: how one is started, told something and asked, and that its
 //! store is what a batch run over its log gives.
+//!
+//! Epochs are as short as they can be, so that a test waits for commits and not for clocks.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::engine::ask::reads::Here;
 use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Answerer, Reply};
-use crate::engine::coordinator::Command;
+use crate::engine::command::Command;
 use crate::engine::limits::{ANSWER_THREADS_MAX, EPOCH_WAIT};
 use crate::engine::{Context, Engine, reader};
 use crate::service::{ServiceError, View};

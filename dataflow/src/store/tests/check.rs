@@ -1,4 +1,7 @@
 //! The check of a store decodes every row: a value that this program does not write is told.
+//!
+//! Each case changes one value of a whole store behind its back and looks for the problem in the
+//! report; the same store without the change has none.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -21,7 +21,7 @@ use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
 use super::{Answerer, Asked, Desk, Peers, Reply};
-use crate::engine::coordinator::Command;
+use crate::engine::command::Command;
 use crate::engine::standing::Standing;
 use crate::engine::{Context, EpochLimits, Settings, reader, start};
 use crate::query::{DeadLetter, SourceCounts, SourceStatus};

@@ -10,7 +10,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{Cluster, Happening, Mood};
 use crate::engine::ask::LEADER;
-use crate::engine::coordinator::Command;
+use crate::engine::command::Command;
 use crate::engine::limits::{FORWARDED_MAX, PUSHES_WAITING_MAX};
 use crate::query::SourceCounts;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
