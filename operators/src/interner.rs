@@ -7,31 +7,29 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use crate::seeded;
+
 /// Most texts remembered.
 pub const INTERNED_MAX: usize = 4096;
 
 /// Gives equal texts the same allocation.
 #[derive(Debug, Default)]
 pub struct Interner {
-    known: HashTable<(u64, Arc<str>)>,
+    known: HashTable<Arc<str>>,
 }
 
 impl Interner {
     /// The shared copy of a text.
     pub fn get(&mut self, text: &str) -> Arc<str> {
-        self.get_hashed(xxhash_rust::xxh3::xxh3_64(text.as_bytes()), text)
-    }
-
-    /// The shared copy of a text whose hash is known; one text must always come with one hash.
-    pub fn get_hashed(&mut self, hash: u64, text: &str) -> Arc<str> {
-        if let Some((_, shared)) = self.known.find(hash, |(_, known)| **known == *text) {
+        let hash = seeded::hash(text);
+        if let Some(shared) = self.known.find(hash, |known| **known == *text) {
             return Arc::clone(shared);
         }
         if self.known.len() >= INTERNED_MAX {
             self.known.clear();
         }
         let shared: Arc<str> = text.into();
-        self.known.insert_unique(hash, (hash, Arc::clone(&shared)), |(hash, _)| *hash);
+        self.known.insert_unique(hash, Arc::clone(&shared), |known| seeded::hash(&**known));
         shared
     }
 }

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod point;
 pub mod request;
 pub mod rules;
+pub mod seeded;
 pub mod session;
 pub mod sessionize;
 pub mod summary;

@@ -4,21 +4,24 @@
 //! than the gap, and a [`Summary`] of them (SEMANTICS 6). It is a function of the set of those
 //! requests: nothing in it depends on the order they came in, and equal sessions have equal rows.
 //! A [`SessionView`] reads a row where it lies: times and sums at once, histogram and breakdown
-//! only when asked for.
+//! only when asked for. The row of a session with a large breakdown has only the [`Head`] of it,
+//! which says where its parts are kept.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::breakdown::{Breakdown, StoredBreakdown};
+use crate::breakdown::{Breakdown, Head, StoredBreakdown};
 use crate::histogram::Histogram;
 use crate::identity::{Identity, IdentityId, SessionId};
 use crate::summary::{Counters, Summary};
 use crate::time::{Day, EventTime};
 use crate::wire::{Malformed, Reader, put_i64, put_str, put_u64};
 
-/// First byte of a session's row.
+/// First byte of a session's row with all there is to it.
 pub const ROW_VERSION: u8 = 1;
+/// First byte of a session's row with the head of its breakdown.
+pub const HEAD_ROW_VERSION: u8 = 2;
 
 const WEAK: u8 = 1;
 const SECRET: u8 = 2;
@@ -59,10 +62,42 @@ impl Session {
         self.start <= ts && ts <= self.end
     }
 
-    /// Appends the row. Its first byte is [`ROW_VERSION`].
+    /// Appends the row: with all values, unless only the head of the breakdown is here.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_as(if self.summary.breakdown.is_head() { self.head() } else { None }, out);
+    }
+
+    /// Appends the row as it is stored: where the breakdown is large, with its head, the parts
+    /// being rows of their own ([`Breakdown::changed_parts`]).
+    pub fn encode_stored(&self, out: &mut Vec<u8>) {
+        self.encode_as(self.head(), out);
+    }
+
+    /// The head of the breakdown, if that is large and its parts are stored, or are about to be.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        self.summary.breakdown.head()
+    }
+
+    /// The same session without the values of a large breakdown.
+    #[must_use]
+    pub fn without_values(self: &Arc<Self>) -> Arc<Self> {
+        match self.head() {
+            Some(head) if !self.summary.breakdown.is_head() => {
+                let Self { day, start, end, gap_ms, .. } = **self;
+                let Summary { counters, histogram, .. } = &self.summary;
+                let (counters, histogram) = (*counters, histogram.clone());
+                let summary = Summary { counters, histogram, breakdown: head.into() };
+                let identity = Arc::clone(&self.identity);
+                Arc::new(Self { identity, day, start, end, gap_ms, summary })
+            }
+            _ => Arc::clone(self),
+        }
+    }
+
+    fn encode_as(&self, head: Option<Head>, out: &mut Vec<u8>) {
         let identity = &*self.identity;
-        out.push(ROW_VERSION);
+        out.push(if head.is_some() { HEAD_ROW_VERSION } else { ROW_VERSION });
         let weak = if identity.weak { WEAK } else { 0 };
         let secret = if identity.secret { SECRET } else { 0 };
         out.push(weak | secret);
@@ -76,10 +111,14 @@ impl Session {
             put_str(out, text);
         }
         self.summary.histogram.encode(out);
-        self.summary.breakdown.encode(out);
+        match head {
+            Some(head) => head.encode(out),
+            None => self.summary.breakdown.encode(out),
+        }
     }
 
-    /// Reads a row, which must be the whole slice.
+    /// Reads a row, which must be the whole slice. Where that has only the head of the breakdown,
+    /// so has the session.
     ///
     /// # Errors
     /// [`Malformed`] for an unknown version, or bytes [`Session::encode`] did not write.
@@ -87,7 +126,10 @@ impl Session {
         let view = SessionView::new(row)?;
         let mut rest = Reader(view.rest);
         let histogram = Histogram::decode(&mut rest)?;
-        let breakdown = Breakdown::decode(rest.0)?;
+        let breakdown = match view.has_head {
+            true => Head::decode(rest.0)?.into(),
+            false => Breakdown::decode(rest.0)?,
+        };
         Ok(Self {
             identity: Arc::new(view.identity()),
             day: view.day,
@@ -98,10 +140,17 @@ impl Session {
         })
     }
 
-    /// Approximate bytes in memory.
+    /// Approximate bytes in memory. Costs the same however large it is.
     #[must_use]
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.summary.heap_bytes()
+    }
+
+    /// Approximate bytes in memory that are not shared with another state of the same session: what
+    /// is given back when this one is forgotten and the other kept. Costs what differs.
+    #[must_use]
+    pub fn bytes_beside(&self, other: &Self) -> usize {
+        size_of::<Self>() + self.summary.bytes_beside(&other.summary)
     }
 }
 
@@ -130,6 +179,7 @@ pub struct SessionView<'a> {
     pub gap_ms: u32,
     /// The sums.
     pub counters: Counters,
+    has_head: bool,
     /// Histogram and breakdown.
     rest: &'a [u8],
 }
@@ -141,9 +191,11 @@ impl<'a> SessionView<'a> {
     /// [`Malformed`] as [`Session::decode`], as far as it was read.
     pub fn new(row: &'a [u8]) -> Result<Self, Malformed> {
         let mut from = Reader(row);
-        if from.u8()? != ROW_VERSION {
-            return Err(Malformed("unknown version of a session"));
-        }
+        let has_head = match from.u8()? {
+            ROW_VERSION => false,
+            HEAD_ROW_VERSION => true,
+            _ => return Err(Malformed("unknown version of a session")),
+        };
         let flags = from.u8()?;
         let mut id = [0; 16];
         id.copy_from_slice(from.bytes(16)?);
@@ -162,6 +214,7 @@ impl<'a> SessionView<'a> {
             namespace: from.str()?,
             value: from.str()?,
             qualifier: from.str()?,
+            has_head,
             rest: from.0,
         })
     }
@@ -196,11 +249,27 @@ impl<'a> SessionView<'a> {
     /// Field, text and count of every value, by field; [`crate::facts::Field::hash`] makes the hash.
     ///
     /// # Errors
-    /// [`Malformed`], here or when an entry is reached.
+    /// [`Malformed`], here or when an entry is reached; always where there is a
+    /// [head](SessionView::head) instead.
     pub fn entries(&self) -> Result<StoredBreakdown<'a>, Malformed> {
+        if self.has_head {
+            return Err(Malformed("the values of this row are in parts"));
+        }
+        StoredBreakdown::new(self.stored_breakdown()?)
+    }
+
+    /// The head of the breakdown, where its values are in rows of their own.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn head(&self) -> Result<Option<Head>, Malformed> {
+        self.has_head.then(|| Head::decode(self.stored_breakdown()?)).transpose()
+    }
+
+    fn stored_breakdown(&self) -> Result<&'a [u8], Malformed> {
         let mut rest = Reader(self.rest);
         Histogram::skip(&mut rest)?;
-        StoredBreakdown::new(rest.0)
+        Ok(rest.0)
     }
 }
 

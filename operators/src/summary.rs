@@ -237,13 +237,13 @@ impl Summary {
     /// Number of distinct values of a field, exactly.
     #[must_use]
     pub fn distinct(&self, field: Field) -> usize {
-        self.entries(field).count()
+        self.breakdown.distinct(field)
     }
 
-    /// Values of a field and their counts, in no order that means anything.
+    /// Values of a field and their counts, in no order that means anything. None where only the
+    /// [head](Breakdown::is_head) of the breakdown is here.
     pub fn entries(&self, field: Field) -> impl Iterator<Item = (&str, u64)> {
-        let of_field = move |(fact, count): (Fact<'_>, u64)| (fact.field == field).then_some(count);
-        self.breakdown.facts().filter_map(move |entry| Some((entry.0.text, of_field(entry)?)))
+        self.breakdown.of_field(field).map(|(fact, count)| (fact.text, count))
     }
 
     /// The duration in milliseconds at quantile `q` in 0..=1 of the requests that have one, within
@@ -261,10 +261,16 @@ impl Summary {
         self.counters.shadow.wrapping_add(self.breakdown.warm()).wrapping_add(self.histogram.warm())
     }
 
-    /// Approximate bytes on the heap.
+    /// Approximate bytes on the heap. Known without looking at values.
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
         self.breakdown.heap_bytes() + self.histogram.heap_bytes()
+    }
+
+    /// Approximate bytes on the heap that are not shared with another one.
+    #[must_use]
+    pub(crate) fn bytes_beside(&self, other: &Self) -> usize {
+        self.breakdown.bytes_beside(&other.breakdown) + self.histogram.heap_bytes()
     }
 }
 

@@ -128,11 +128,7 @@ pub(super) fn new_terms(
     if grown && old.summary.breakdown.len() == new.summary.breakdown.len() {
         return;
     }
-    for (fact, _) in new.summary.breakdown.facts() {
-        if old.summary.breakdown.count(fact.field, fact.text) == 0 {
-            found(Term::of_fact(&fact));
-        }
-    }
+    new.summary.breakdown.each_new(&old.summary.breakdown, &mut |fact| found(Term::of_fact(&fact)));
 }
 
 /// What an epoch adds to the index on one worker.

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
+use spoor_operators::seeded;
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::sessionize::codec::HotCodec;
 use spoor_operators::sessionize::codec::rows::Rows;
@@ -98,11 +99,9 @@ struct Slot {
     day: Day,
 }
 
-/// An identity is a hash already; the day only has to tell its days apart.
+/// What an entry is found by. An identity's bits can be chosen by trying values.
 fn hash(key: DayKey) -> u64 {
-    let identity = key.identity.0;
-    (identity as u64 ^ (identity >> 64) as u64)
-        .wrapping_add((key.day.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    seeded::hash(key)
 }
 
 impl FileSpill {

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use super::backend::DayKey;
 use super::state::DayState;
+use crate::seeded;
 use crate::time::Day;
 
 /// Identity-days in memory.
@@ -30,9 +31,9 @@ struct Entry {
     state: DayState,
 }
 
-/// An identity is a hash already; the day only has to tell its days apart.
+/// An identity's bits can be chosen by trying values, some twenty of them at no cost.
 fn hash(key: DayKey) -> u64 {
-    (key.identity.0 as u64) ^ (key.day.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    seeded::hash(key)
 }
 
 impl Hot {

@@ -64,8 +64,12 @@ impl Spilling {
         self.spill.memory_bytes()
     }
 
-    /// Keeps what memory forgets, if the spill likes.
+    /// Keeps what memory forgets, if the spill likes. Large sessions are forgotten: the parts they
+    /// share would be written whole, and the backend has them.
     pub(super) fn keep(&mut self, key: DayKey, state: DayState) {
+        if state.has_large() {
+            return;
+        }
         self.buffer.clear();
         self.codec.encode(key, &state.into_hot_day(), &mut self.buffer);
         if self.buffer.len() <= ENTRY_BYTES_MAX {

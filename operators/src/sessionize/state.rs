@@ -96,6 +96,11 @@ impl DayState {
         Some(&self.slots.last()?.session)
     }
 
+    /// Whether a session's breakdown is in parts.
+    pub fn has_large(&self) -> bool {
+        self.slots.iter().any(|slot| slot.session.summary.breakdown.is_large())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -165,6 +170,9 @@ impl DayState {
         for ts in edits.touched.drain(..) {
             let at = self.slots.partition_point(|slot| slot.session.start <= ts) - 1;
             let slot = &mut self.slots[at];
+            if let Some(session) = Arc::get_mut(&mut slot.session) {
+                session.summary.breakdown.anchor(session.start);
+            }
             let old = match mem::replace(&mut slot.touch, Touch::Clean) {
                 Touch::Clean => continue,
                 Touch::New => None,
@@ -182,7 +190,7 @@ impl DayState {
     pub fn replace(&mut self, new: Vec<Session>, changes: &mut SmallVec<[SessionChange; 1]>) {
         let old: Vec<_> = mem::take(&mut self.slots).into_iter().map(|slot| slot.session).collect();
         let mut old = old.into_iter().peekable();
-        for session in new {
+        for mut session in new {
             while let Some(gone) = old.next_if(|old| old.end < session.start) {
                 changes.push(SessionChange { old: Some(gone), new: None });
             }
@@ -190,6 +198,7 @@ impl DayState {
             let session = match overlapped {
                 Some(same) if *same == session => same,
                 old => {
+                    session.summary.breakdown.anchor(session.start);
                     let new = Arc::new(session);
                     changes.push(SessionChange { old, new: Some(Arc::clone(&new)) });
                     new

@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use super::backend::SessionChange;
 use crate::facts::{Fact, Facts};
 use crate::interner::Interner;
+use crate::seeded;
 use crate::session::Session;
 use crate::summary::Counters;
 use crate::time::EventTime;
@@ -37,8 +38,7 @@ impl EpochTotals {
     pub fn request(&mut self, ts: EventTime, app: Option<&Fact<'_>>, facts: &Facts<'_>, sign: i64) {
         let sums = Counters::of(&facts.numbers);
         let signed = |sum: u64| (sum as i64).wrapping_mul(sign);
-        let (hash, app) = app.map_or((0, ""), |app| (app.hash, app.text));
-        self.at(minute_of(ts), hash, app).plus_equals(&Totals {
+        self.at(minute_of(ts), app.map_or("", |app| app.text)).plus_equals(&Totals {
             requests: sign,
             errors: signed(sums.errors),
             server_errors: signed(sums.server_errors),
@@ -62,23 +62,23 @@ impl EpochTotals {
         };
         for (session, sign) in [(&change.old, -1), (&change.new, 1)] {
             if let Some(session) = session {
-                self.at(minute_of(session.start), 0, "").plus_equals(&of(session, sign));
+                self.at(minute_of(session.start), "").plus_equals(&of(session, sign));
             }
         }
     }
 
-    fn at(&mut self, minute: i64, app_hash: u64, app: &str) -> &mut Totals {
+    fn at(&mut self, minute: i64, app: &str) -> &mut Totals {
         let is = |sums: &[(MinuteApp, Totals)], at: usize| {
             sums.get(at).is_some_and(|((known, text), _)| *known == minute && **text == *app)
         };
         if !is(&self.sums, self.last) {
-            let hash = app_hash ^ (minute as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let hash = seeded::hash((minute, app));
             let found = self.index.find(hash, |(_, at)| is(&self.sums, *at as usize));
             self.last = match found {
                 Some((_, at)) => *at as usize,
                 None => {
                     let at = self.sums.len();
-                    let app = self.apps.get_hashed(app_hash, app);
+                    let app = self.apps.get(app);
                     self.sums.push(((minute, app), Totals::default()));
                     self.index.insert_unique(hash, (hash, at as u32), |(hash, _)| *hash);
                     at

@@ -1,19 +1,18 @@
-//! Counts by `(field, text)`: what a session was made of, with exact distinct counts.
+//! A few counts by `(field, text)`: all of a small breakdown, or one part of a large one.
 //!
 //! One vector of 24-byte entries and one shared string that holds all their texts, so that a copy
-//! of a small breakdown (each session changed in an epoch is copied once) is one `memcpy` and one
-//! reference count. Entries stay in the order they were first seen: requests of a session repeat
-//! their facts in that order, so a scan that begins where the last fact was found usually ends at
-//! once. Past [`SCAN_MAX`] entries a table over the hashes takes over, and a fact costs the same
-//! however many there are. Nothing observable depends on the order: equality, order, hash and the
-//! stored form look at entries sorted by `(field, hash, text)`.
+//! (each session changed in an epoch is copied once) is one `memcpy` and one reference count.
+//! Entries stay in the order they were first seen: requests of a session repeat their facts in that
+//! order, so a scan that begins where the last fact was found usually ends at once. Past
+//! [`SCAN_MAX`] entries there is a table over hashes with a [seed](crate::seeded) of the process.
+//! Nothing observable depends on the order: the stored form has entries by `(field, hash, text)`.
 
-use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::stored::StoredBreakdown;
 use crate::facts::{Fact, Field, RawFact};
-use crate::wire::{Malformed, Reader, put_str, put_u64};
+use crate::seeded;
+use crate::wire::{Malformed, put_str, put_u64};
 
 /// Up to this many entries are scanned; beyond, there is a table.
 pub const SCAN_MAX: usize = 32;
@@ -24,12 +23,13 @@ const FIRST_ENTRIES: usize = 8;
 const FIRST_TEXT_BYTES: usize = 160;
 
 /// Counts by `(field, text)`.
-#[derive(Default)]
-pub struct Breakdown {
+#[derive(Debug, Default)]
+pub struct Counts {
     entries: Vec<Entry>,
     /// All texts, in the order of `entries`.
     texts: Arc<String>,
-    /// Open addressing by hash, positions in `entries` plus 1; empty up to [`SCAN_MAX`] entries.
+    /// Open addressing by seeded hash, positions in `entries` plus 1; empty up to [`SCAN_MAX`]
+    /// entries.
     table: Vec<u32>,
 }
 
@@ -42,6 +42,11 @@ struct Entry {
 }
 
 const END_BITS: u32 = 56;
+
+/// Where in a table a value belongs. [`Fact::hash`] is public, so it cannot say that.
+fn slot_hash(field: u8, text: &[u8]) -> usize {
+    seeded::hash((field, text)) as usize
+}
 
 impl Entry {
     fn new(fact: &Fact<'_>, count: u64, end: usize) -> Self {
@@ -57,22 +62,20 @@ impl Entry {
     }
 }
 
-impl Breakdown {
+impl Counts {
     /// Number of entries, of all fields.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing was counted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Appends a value that is not there.
+    pub(super) fn append(&mut self, fact: &Fact<'_>, count: u64) {
+        self.push(fact, count);
     }
 
     /// Adds to a value's count. `hint` is where to look first; answers where to look for the next.
     #[inline]
-    pub(crate) fn add(&mut self, fact: RawFact<'_>, count: u64, hint: usize) -> usize {
+    pub(super) fn add(&mut self, fact: RawFact<'_>, count: u64, hint: usize) -> usize {
         if let Some(at) = self.find(&fact, hint) {
             let entry = &mut self.entries[at];
             entry.count = entry.count.saturating_add(count);
@@ -85,7 +88,7 @@ impl Breakdown {
     }
 
     /// Takes from a value's count; whether that much had been counted.
-    pub(crate) fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
+    pub(super) fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
         let Some(at) = self.find(&(*fact).into(), 0) else { return false };
         let Some(left) = self.entries[at].count.checked_sub(count) else { return false };
         self.entries[at].count = left;
@@ -99,36 +102,39 @@ impl Breakdown {
         true
     }
 
-    /// Adds everything another one counted.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        for (at, (fact, count)) in other.facts().enumerate() {
-            self.add(fact.into(), count, at);
-        }
+    /// The count of a value; 0 when there was none. `hint` is where to look first.
+    pub(super) fn count(&self, fact: &Fact<'_>, hint: usize) -> u64 {
+        self.find(&(*fact).into(), hint).map_or(0, |at| self.entries[at].count)
     }
 
-    /// The count of a value; 0 when there was none.
-    #[must_use]
-    pub fn count(&self, field: Field, text: &str) -> u64 {
-        let found = self.find(&Fact::new(field, text).into(), 0);
-        found.map_or(0, |at| self.entries[at].count)
+    /// A value and its count by position.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<(Fact<'_>, u64)> {
+        let count = self.entries.get(at)?.count;
+        Some((self.fact(at), count))
     }
 
     /// Values and their counts, in no order that means anything.
-    pub fn facts(&self) -> impl Iterator<Item = (Fact<'_>, u64)> {
+    pub(super) fn facts(&self) -> impl Iterator<Item = (Fact<'_>, u64)> {
         (0..self.entries.len()).map(|at| (self.fact(at), self.entries[at].count))
+    }
+
+    /// A sum that does not depend on the order.
+    pub(super) fn sum(&self) -> u64 {
+        let mix = |sum: u64, entry: &Entry| sum.wrapping_add(entry.hash.wrapping_mul(entry.count));
+        self.entries.iter().fold(0, mix)
     }
 
     /// See [`crate::summary::Summary::warm`].
     #[inline]
-    pub(crate) fn warm(&self) -> u64 {
+    pub(super) fn warm(&self) -> u64 {
         let entries = self.entries.iter().step_by(2).take(SCAN_MAX / 2).map(|entry| entry.hash);
         let texts = self.texts.as_bytes().iter().step_by(64).take(4).map(|byte| u64::from(*byte));
         entries.chain(texts).fold(0, u64::wrapping_add)
     }
 
     /// Approximate bytes on the heap that are not shared with an earlier copy.
-    #[must_use]
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
             + self.texts.capacity()
             + self.table.capacity() * size_of::<u32>()
@@ -157,7 +163,8 @@ impl Breakdown {
     #[inline]
     fn find(&self, fact: &RawFact<'_>, hint: usize) -> Option<usize> {
         if !self.table.is_empty() {
-            return self.look_up(fact);
+            let at = |at: &usize| self.is_fact(*at, fact);
+            return Some(hint).filter(at).or_else(|| self.look_up(fact));
         }
         let (before, after) = self.entries.split_at(hint.min(self.entries.len()));
         let found = |(at, entry): (usize, &Entry)| {
@@ -167,16 +174,34 @@ impl Breakdown {
         after.chain(before.iter().enumerate()).find_map(found)
     }
 
+    fn is_fact(&self, at: usize, fact: &RawFact<'_>) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.hash == fact.hash) && self.is(at, fact)
+    }
+
     fn look_up(&self, fact: &RawFact<'_>) -> Option<usize> {
+        self.probe(fact).find_map(|at| self.is_fact(at, fact).then_some(at))
+    }
+
+    /// Positions of the entries whose slots are looked at for a fact.
+    fn probe(&self, fact: &RawFact<'_>) -> impl Iterator<Item = usize> {
         let mask = self.table.len() - 1;
-        let mut slot = fact.hash as usize & mask;
-        loop {
+        let mut slot = slot_hash(fact.field as u8, fact.text) & mask;
+        std::iter::from_fn(move || {
             let at = (self.table[slot] as usize).checked_sub(1)?;
-            if self.entries[at].hash == fact.hash && self.is(at, fact) {
-                return Some(at);
-            }
             slot = (slot + 1) & mask;
+            Some(at)
+        })
+    }
+
+    /// Entries looked at to find a fact, or to find that it is not there.
+    #[cfg(test)]
+    pub(super) fn probes(&self, fact: &Fact<'_>) -> usize {
+        let fact = (*fact).into();
+        if self.table.is_empty() {
+            return self.entries.len();
         }
+        let found = self.probe(&fact).position(|at| self.is_fact(at, &fact));
+        found.map_or_else(|| self.probe(&fact).count(), |before| before + 1)
     }
 
     fn push(&mut self, fact: &Fact<'_>, count: u64) -> usize {
@@ -184,7 +209,7 @@ impl Breakdown {
         if at == 0 {
             self.entries.reserve(FIRST_ENTRIES);
         }
-        append(&mut self.texts, fact.text);
+        append_text(&mut self.texts, fact.text);
         self.entries.push(Entry::new(fact, count, self.texts.len()));
         if self.entries.len() * 2 > self.table.len() && self.entries.len() > SCAN_MAX {
             self.rebuild_table();
@@ -202,7 +227,8 @@ impl Breakdown {
 
     fn enter(&mut self, at: usize) {
         let mask = self.table.len() - 1;
-        let mut slot = self.entries[at].hash as usize & mask;
+        let text = self.text(at).as_bytes();
+        let mut slot = slot_hash(self.entries[at].field_number(), text) & mask;
         while self.table[slot] != 0 {
             slot = (slot + 1) & mask;
         }
@@ -210,7 +236,7 @@ impl Breakdown {
     }
 
     /// Positions of the entries sorted by `(field, hash, text)`.
-    fn sorted(&self) -> Vec<u32> {
+    pub(super) fn sorted(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
         order.sort_unstable_by(|a, b| {
             let (a, b) = (*a as usize, *b as usize);
@@ -221,7 +247,7 @@ impl Breakdown {
     }
 
     /// Appends the stored form: the number of entries, then field, count and text of each.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_u64(out, self.entries.len() as u64);
         for at in self.sorted() {
             let at = at as usize;
@@ -234,8 +260,8 @@ impl Breakdown {
     /// Reads the stored form, which must be the whole slice.
     ///
     /// # Errors
-    /// [`Malformed`] for anything [`Breakdown::encode`] does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+    /// [`Malformed`] for anything [`Counts::encode`] does not write.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut stored = StoredBreakdown::new(bytes)?;
         let mut read = Self::default();
         // An entry takes at least three bytes, so a forged length reserves little.
@@ -246,9 +272,7 @@ impl Breakdown {
             texts.push_str(text);
             read.entries.push(Entry::new(&Fact::new(field, text), count, texts.len()));
         }
-        if !stored.from.is_empty() {
-            return Err(Malformed("bytes after a breakdown"));
-        }
+        stored.check_end()?;
         read.texts = Arc::new(texts);
         if read.entries.len() > SCAN_MAX {
             read.rebuild_table();
@@ -258,13 +282,13 @@ impl Breakdown {
 }
 
 #[cfg(feature = "abomonation")]
-impl Breakdown {
+impl Counts {
     /// The entries, hash, count and tag of each, and their texts: all there is to it.
     pub(crate) fn parts(&self) -> (impl Iterator<Item = [u64; 3]>, &str) {
         (self.entries.iter().map(|entry| [entry.hash, entry.count, entry.tag]), &self.texts)
     }
 
-    /// The inverse of [`Breakdown::parts`]; that hashes are those of the texts is believed.
+    /// The inverse of [`Counts::parts`]; that hashes are those of the texts is believed.
     ///
     /// # Errors
     /// [`Malformed`] for entries of no field, or whose texts are none.
@@ -292,7 +316,7 @@ impl Breakdown {
 }
 
 /// Appends to a text that copies may share.
-fn append(texts: &mut Arc<String>, more: &str) {
+fn append_text(texts: &mut Arc<String>, more: &str) {
     if let Some(own) = Arc::get_mut(texts) {
         if own.is_empty() {
             own.reserve(FIRST_TEXT_BYTES);
@@ -307,57 +331,7 @@ fn append(texts: &mut Arc<String>, more: &str) {
     }
 }
 
-/// Entries of a stored breakdown, read one by one: field, text and count.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredBreakdown<'a> {
-    left: usize,
-    from: Reader<'a>,
-}
-
-impl<'a> StoredBreakdown<'a> {
-    /// Entries of a stored breakdown, which must be the whole slice.
-    ///
-    /// # Errors
-    /// [`Malformed`] when not even its length can be read.
-    pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut from = Reader(bytes);
-        let left = usize::try_from(from.u64()?).map_err(|_| Malformed("length"))?;
-        Ok(Self { left, from })
-    }
-
-    /// Entries left, as the stored form claims.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.left
-    }
-
-    /// Whether no entry is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.left == 0
-    }
-
-    fn entry(&mut self) -> Result<(Field, &'a str, u64), Malformed> {
-        let field = Field::from_u8(self.from.u8()?).ok_or(Malformed("field of a breakdown"))?;
-        let count = self.from.u64()?;
-        Ok((field, self.from.str()?, count))
-    }
-}
-
-impl<'a> Iterator for StoredBreakdown<'a> {
-    type Item = Result<(Field, &'a str, u64), Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let entry = self.entry();
-        if entry.is_err() {
-            self.left = 0;
-        }
-        Some(entry)
-    }
-}
-
-impl Clone for Breakdown {
+impl Clone for Counts {
     /// Leaves room for one more entry: a copy is made to be added to.
     fn clone(&self) -> Self {
         let mut entries = Vec::with_capacity(self.entries.len() + 1);
@@ -366,7 +340,7 @@ impl Clone for Breakdown {
     }
 }
 
-impl PartialEq for Breakdown {
+impl PartialEq for Counts {
     fn eq(&self, other: &Self) -> bool {
         let same = |(at, (fact, count)): (usize, (Fact<'_>, u64))| {
             other.find(&fact.into(), at).is_some_and(|found| other.entries[found].count == count)
@@ -375,39 +349,4 @@ impl PartialEq for Breakdown {
     }
 }
 
-impl Eq for Breakdown {}
-
-impl Ord for Breakdown {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let view = |breakdown: &Self, at: u32| {
-            let (fact, count) = (breakdown.fact(at as usize), breakdown.entries[at as usize].count);
-            (fact.field, fact.hash, fact.text.to_owned(), count)
-        };
-        let left = self.sorted().into_iter().map(|at| view(self, at));
-        left.cmp(other.sorted().into_iter().map(|at| view(other, at)))
-    }
-}
-
-impl PartialOrd for Breakdown {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Hash for Breakdown {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // A sum does not depend on the order.
-        let mix = |sum: u64, entry: &Entry| sum.wrapping_add(entry.hash.wrapping_mul(entry.count));
-        state.write_u64(self.entries.iter().fold(0, mix));
-    }
-}
-
-impl std::fmt::Debug for Breakdown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |at: u32| {
-            let fact = self.fact(at as usize);
-            ((fact.field, fact.text), self.entries[at as usize].count)
-        };
-        f.debug_map().entries(self.sorted().into_iter().map(show)).finish()
-    }
-}
+impl Eq for Counts {}
