@@ -179,7 +179,7 @@ impl Counts {
     }
 
     fn look_up(&self, fact: &RawFact<'_>) -> Option<usize> {
-        self.probe(fact).find_map(|at| self.is_fact(at, fact).then_some(at))
+        self.probe(fact).find(|at| self.is_fact(*at, fact))
     }
 
     /// Positions of the entries whose slots are looked at for a fact.

@@ -229,7 +229,7 @@ impl MirrorDay {
                 gap_ms: u64::from(session.gap_ms),
                 counters: session.summary.counters.to_array(),
                 histogram: session.summary.histogram.cells().to_vec(),
-                breakdown: breakdown,
+                breakdown,
                 texts: Text::new(texts.as_bytes()),
             });
         }
