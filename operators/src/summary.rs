@@ -153,19 +153,25 @@ impl Counters {
         *self = Self { duration_max_ns: max, ..Self::from_array(sums) };
     }
 
-    /// Takes back the sums of one request; not when that cannot be exact.
-    fn subtract(&mut self, one: &Self) -> Subtracted {
+    /// Takes back the sums of one request; not when that cannot be exact. `longest`: the longest
+    /// duration that is left, where it is known.
+    fn subtract(&mut self, one: &Self, longest: Option<u64>) -> Subtracted {
         let max = self.duration_max_ns;
-        let (mut sums, less) = (self.to_array(), one.to_array());
+        let without_max = |counters: &Self| Self { duration_max_ns: 0, ..*counters }.to_array();
+        let (mut sums, less) = (without_max(self), without_max(one));
         for (sum, less) in sums.iter_mut().zip(less) {
             match sum.checked_sub(less) {
                 Some(left) if *sum < u64::MAX => *sum = left,
                 _ => return Subtracted::Recompute,
             }
         }
-        if one.duration_max_ns > 0 && one.duration_max_ns >= max {
-            return Subtracted::Recompute;
-        }
+        let max = match longest {
+            Some(longest) => longest,
+            None if one.duration_max_ns > 0 && one.duration_max_ns >= max => {
+                return Subtracted::Recompute;
+            }
+            None => max,
+        };
         *self = Self { duration_max_ns: max, ..Self::from_array(sums) };
         Subtracted::Exact
     }
@@ -221,7 +227,16 @@ impl Summary {
     /// Takes back a request that was added. After [`Subtracted::Recompute`] the summary is worth
     /// nothing and must be made anew.
     pub fn subtract(&mut self, facts: &Facts<'_>) -> Subtracted {
-        let numbers = self.counters.subtract(&Counters::of(&facts.numbers));
+        self.subtract_leaving(facts, None)
+    }
+
+    /// As [`Summary::subtract`], where the longest duration of the requests that are left is known.
+    pub(crate) fn subtract_leaving(
+        &mut self,
+        facts: &Facts<'_>,
+        longest_ns: Option<u64>,
+    ) -> Subtracted {
+        let numbers = self.counters.subtract(&Counters::of(&facts.numbers), longest_ns);
         let duration = facts.numbers.duration_ns;
         let known = duration.is_none_or(|duration| self.histogram.subtract(duration))
             && facts.iter().all(|fact| self.breakdown.subtract(&fact, 1));

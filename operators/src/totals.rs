@@ -1,7 +1,8 @@
 //! Totals of a minute and an app: the difference type of the overview.
 //!
 //! A group: what was added can be subtracted, so `count_total` over it is exact when a request or
-//! a session is retracted.
+//! a session is retracted. Sums of outside numbers have 128 bits, so that no requests there can be
+//! make one wrap; what is shown of a sum is [`shown`], for totals and for sessions alike.
 
 use differential_dataflow::difference::{IsZero, Monoid, Semigroup};
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,9 @@ pub struct Totals {
     pub detections: i64,
     pub malicious: i64,
     pub blocked: i64,
-    pub request_bytes: i64,
-    pub response_bytes: i64,
-    pub duration_ns: i64,
+    pub request_bytes: i128,
+    pub response_bytes: i128,
+    pub duration_ns: i128,
     /// Sessions that start in the minute.
     pub sessions: i64,
     /// Those of them with a malicious request.
@@ -29,29 +30,38 @@ pub struct Totals {
     pub weak_sessions: i64,
 }
 
+/// What is shown of a sum: at most 2^64 - 1, and nothing below zero. The sum itself stays exact, so
+/// what is taken back from it later counts in full. A session's sums, which are never taken back
+/// from, saturate as they are added up and come to the same.
+#[must_use]
+pub fn shown(sum: i128) -> u64 {
+    u64::try_from(sum.max(0)).unwrap_or(u64::MAX)
+}
+
 impl Totals {
     /// The fields in the order they are stored.
     #[must_use]
-    pub fn to_array(self) -> [i64; 12] {
+    pub fn to_array(self) -> [i128; 12] {
         [
-            self.requests,
-            self.errors,
-            self.server_errors,
-            self.detections,
-            self.malicious,
-            self.blocked,
+            self.requests.into(),
+            self.errors.into(),
+            self.server_errors.into(),
+            self.detections.into(),
+            self.malicious.into(),
+            self.blocked.into(),
             self.request_bytes,
             self.response_bytes,
             self.duration_ns,
-            self.sessions,
-            self.malicious_sessions,
-            self.weak_sessions,
+            self.sessions.into(),
+            self.malicious_sessions.into(),
+            self.weak_sessions.into(),
         ]
     }
 
-    /// The inverse of [`Totals::to_array`].
+    /// The inverse of [`Totals::to_array`]; counts of requests and sessions have 64 bits.
     #[must_use]
-    pub fn from_array(fields: [i64; 12]) -> Self {
+    pub fn from_array(fields: [i128; 12]) -> Self {
+        let count = |field: i128| field as i64;
         let [
             requests,
             errors,
@@ -67,25 +77,25 @@ impl Totals {
             weak_sessions,
         ] = fields;
         Self {
-            requests,
-            errors,
-            server_errors,
-            detections,
-            malicious,
-            blocked,
+            requests: count(requests),
+            errors: count(errors),
+            server_errors: count(server_errors),
+            detections: count(detections),
+            malicious: count(malicious),
+            blocked: count(blocked),
             request_bytes,
             response_bytes,
             duration_ns,
-            sessions,
-            malicious_sessions,
-            weak_sessions,
+            sessions: count(sessions),
+            malicious_sessions: count(malicious_sessions),
+            weak_sessions: count(weak_sessions),
         }
     }
 
     /// The inverse element.
     #[must_use]
     pub fn negated(self) -> Self {
-        Self::from_array(self.to_array().map(i64::wrapping_neg))
+        Self::from_array(self.to_array().map(i128::wrapping_neg))
     }
 }
 
@@ -108,5 +118,32 @@ impl Semigroup for Totals {
 impl Monoid for Totals {
     fn zero() -> Self {
         Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_numbers_make_a_sum_wrap_and_what_is_taken_back_counts_in_full() {
+        let most = i128::from(u64::MAX);
+        let one =
+            Totals { requests: 1, duration_ns: most, request_bytes: most, ..Totals::default() };
+        let mut sum = Totals::default();
+        for (times, diff, expected) in [
+            (5, 1, u64::MAX),
+            (4, -1, u64::MAX),
+            (1, -1, 0),
+            (1, -1, 0),
+            (1, 1, 0),
+            (1, 1, u64::MAX),
+        ] {
+            for _ in 0..times {
+                sum.plus_equals(&if diff > 0 { one } else { one.negated() });
+            }
+            assert_eq!((shown(sum.duration_ns), shown(sum.request_bytes)), (expected, expected));
+        }
+        assert_eq!((sum, shown(0), shown(-1)), (one, 0, 0));
     }
 }

@@ -24,6 +24,17 @@ pub fn put_i64(out: &mut Vec<u8>, value: i64) {
     put_u64(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
+/// Appends a signed number of 128 bits, zigzag coded: the bytes of [`put_i64`] where it fits.
+#[inline]
+pub fn put_i128(out: &mut Vec<u8>, value: i128) {
+    let mut rest = ((value << 1) ^ (value >> 127)) as u128;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
 /// Appends a text with its length.
 #[inline]
 pub fn put_str(out: &mut Vec<u8>, text: &str) {
@@ -84,6 +95,25 @@ impl<'a> Reader<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
+    /// A zigzag coded number of 128 bits, or what [`put_i64`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end, or past 128 bits.
+    pub fn i128(&mut self) -> Result<i128, Malformed> {
+        let (mut value, mut shift) = (0_u128, 0);
+        loop {
+            let byte = self.u8()?;
+            if shift == 126 && byte > 3 {
+                return Err(Malformed("number past 128 bits"));
+            }
+            value |= u128::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok((value >> 1) as i128 ^ -((value & 1) as i128));
+            }
+            shift += 7;
+        }
+    }
+
     /// A fixed number of bytes.
     ///
     /// # Errors
@@ -142,6 +172,15 @@ mod tests {
         for n in [0, -1, i64::MIN, i64::MAX] {
             put_i64(&mut out, n);
         }
+        for n in [i128::MIN, i128::MAX, -1] {
+            put_i128(&mut out, n);
+        }
+        for n in [0, -1, i64::MIN, i64::MAX] {
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            put_i64(&mut short, n);
+            put_i128(&mut long, n.into());
+            assert_eq!((Reader(&short).i128(), &short), (Ok(n.into()), &long));
+        }
         put_str(&mut out, "é");
         let mut reader = Reader(&out);
         for n in [0, 1, 127, 128, u64::MAX] {
@@ -150,9 +189,13 @@ mod tests {
         for n in [0, -1, i64::MIN, i64::MAX] {
             assert_eq!(reader.i64(), Ok(n));
         }
+        for n in [i128::MIN, i128::MAX, -1] {
+            assert_eq!(reader.i128(), Ok(n));
+        }
         assert_eq!(reader.str(), Ok("é"));
         assert!(reader.is_empty() && reader.u8().is_err());
         assert!(Reader(&[0xff; 11]).u64().is_err());
+        assert!(Reader(&[0xff; 20]).i128().is_err());
         assert!(Reader(&[2, 0xc3, 0x28]).str().is_err());
     }
 }

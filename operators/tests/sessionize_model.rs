@@ -183,10 +183,10 @@ impl Model {
             sums.detections += (request.body % 3) as i64;
             sums.malicious += i64::from(request.body % 3 > 0);
             sums.blocked += i64::from(request.body.is_multiple_of(5));
-            sums.request_bytes += request.body as i64 + 1;
+            sums.request_bytes += i128::from(request.body) + 1;
             sums.response_bytes += 10;
             sums.duration_ns +=
-                if request.body.is_multiple_of(2) { request.body as i64 * 1000 } else { 0 };
+                if request.body.is_multiple_of(2) { i128::from(request.body) * 1000 } else { 0 };
         }
         for session in self.sessions() {
             let sums = totals.entry((session.start.div_euclid(60_000), "".into())).or_default();

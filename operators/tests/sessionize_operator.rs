@@ -1,5 +1,6 @@
-//! The operator's manners: it waits for its backend, seals every epoch in order, lets nobody
-//! downstream think an epoch complete before it is sealed, and asks the backend only what it must.
+//! The operator's manners: it waits for its backend, visits epochs in order and only those that
+//! exist, lets nobody downstream think an epoch complete before it is sealed, and asks the backend
+//! only what it must.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,7 +22,7 @@ use spoor_operators::sessionize::spill::{MemorySpill, Spilling};
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, Epoch};
 use support::{Accumulated, parse, show};
-use timely::dataflow::operators::{Input, Probe};
+use timely::dataflow::operators::{Input, Inspect, Probe};
 use timely::scheduling::SyncActivator;
 
 /// What a backend was asked and told.
@@ -35,6 +36,7 @@ struct Asked {
     requests: usize,
     sealed: Vec<u64>,
     changed: Vec<(u64, DayKey)>,
+    seals_every_epoch: bool,
 }
 
 /// A memory backend that says what it was asked.
@@ -66,6 +68,9 @@ impl SessionBackend for Watched {
         self.asked.lock().unwrap().changed.push((epoch.0, change.key));
         self.inner.lock().unwrap().change(epoch, change);
     }
+    fn seals_every_epoch(&self) -> bool {
+        self.asked.lock().unwrap().seals_every_epoch
+    }
     fn seal(&mut self, epoch: Epoch, _: EpochCounts) {
         self.asked.lock().unwrap().sealed.push(epoch.0);
     }
@@ -76,6 +81,7 @@ fn epochs_wait_for_the_backend_and_are_sealed_in_order_from_the_first_one_on() {
     timely::execute_directly(|worker| {
         let backend = Watched::default();
         let asked = Arc::clone(&backend.asked);
+        asked.lock().unwrap().seals_every_epoch = true;
         let activator = Arc::new(Mutex::new(None::<SyncActivator>));
         let kept = Arc::clone(&activator);
         let waker = Box::new(move |activator| *kept.lock().unwrap() = Some(activator));
@@ -112,6 +118,98 @@ fn epochs_wait_for_the_backend_and_are_sealed_in_order_from_the_first_one_on() {
         assert_eq!(asked.lock().unwrap().sealed, [5, 6, 7, 8]);
         assert!(!probe.less_equal(&u64::MAX), "the end of the input is the end of the output");
     });
+}
+
+/// Input of an operator: what to send at an epoch, and then how far to go.
+type Steps = [(&'static [(&'static str, u64)], Option<u64>)];
+
+/// The epochs that are sealed and those in which something comes out.
+fn visited(first: u64, seals_every_epoch: bool, steps: &'static Steps) -> (Vec<u64>, Vec<u64>) {
+    timely::execute_directly(move |worker| {
+        let backend = Watched::default();
+        let asked = Arc::clone(&backend.asked);
+        asked.lock().unwrap().ready_until = u64::MAX;
+        asked.lock().unwrap().seals_every_epoch = seals_every_epoch;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let (input, probe) = worker.dataflow::<u64, _, _>(|scope| {
+            let (input, stream) = scope.new_input::<Vec<_>>();
+            let options = SessionizeOptions { first: Epoch(first), ..Default::default() };
+            let out = stream.as_collection().sessionize(backend, options);
+            let tell = move |(_, epoch, _): &(_, u64, _)| telling.lock().unwrap().push(*epoch);
+            (input, out.sessions.inner.inspect(tell).probe().0)
+        });
+        let mut input = Some(input);
+        for (events, until) in steps {
+            for (text, epoch) in *events {
+                let of_time = (parse(text).0.assigned(), *epoch, 1);
+                input.as_mut().unwrap().send(of_time);
+            }
+            match until {
+                Some(until) => input.as_mut().unwrap().advance_to(*until),
+                None => drop(input.take()),
+            }
+            (0..10).for_each(|_| _ = worker.step());
+            let passed = until.is_none_or(|until| !probe.less_than(&until));
+            assert!(passed, "everything before {until:?} is complete");
+        }
+        while worker.step() {}
+        let visits = asked.lock().unwrap();
+        assert!(visits.ready <= 2 * visits.sealed.len() + steps.len(), "{} asked", visits.ready);
+        (visits.sealed.clone(), told.lock().unwrap().clone())
+    })
+}
+
+#[test]
+fn only_epochs_that_exist_are_visited() {
+    const NOW: u64 = 1_790_000_000_000;
+    const DAY: u64 = 86_400_000;
+    const END: u64 = u64::MAX;
+    /// What happens, the first epoch, whether every one is sealed, the input; what is sealed, told.
+    type Case = (&'static str, u64, bool, &'static Steps, &'static [u64], &'static [u64]);
+    const CASES: &[Case] = &[
+        (
+            "wall-clock milliseconds, a day apart, the first one far from where it begins",
+            0,
+            false,
+            &[
+                (&[], Some(NOW)),
+                (&[("a@0", NOW), ("a@1", NOW + DAY)], Some(NOW + 2 * DAY)),
+                (&[("a@2", NOW + 3 * DAY)], None),
+            ],
+            &[NOW - 1, NOW, NOW + DAY, NOW + 2 * DAY - 1, NOW + 3 * DAY],
+            &[NOW, NOW + DAY, NOW + DAY, NOW + 3 * DAY, NOW + 3 * DAY],
+        ),
+        (
+            "the input ends without anything more",
+            7,
+            false,
+            &[(&[("a@0", 7)], Some(NOW)), (&[], None)],
+            &[7, NOW - 1],
+            &[7],
+        ),
+        ("the input is empty", 0, false, &[(&[], None)], &[], &[]),
+        ("the last epoch there can be", 0, false, &[(&[("a@0", END)], None)], &[END], &[END]),
+        (
+            "a frontier at the last epoch there can be",
+            0,
+            false,
+            &[(&[], Some(END)), (&[("a@0", END)], None)],
+            &[END - 1, END],
+            &[END],
+        ),
+        (
+            "a backend that must hear of every epoch",
+            5,
+            true,
+            &[(&[("a@0", 5), ("a@1", 7)], Some(9)), (&[("a@2", 10)], None)],
+            &[5, 6, 7, 8, 9, 10],
+            &[5, 7, 7, 10, 10],
+        ),
+    ];
+    for (name, first, every, steps, sealed, told) in CASES {
+        assert_eq!(visited(*first, *every, steps), (sealed.to_vec(), told.to_vec()), "{name}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Session {
     pub fn line(&self, with_requests: bool) -> Value {
         let all = &self.requests;
         let count = |holds: &dyn Fn(&Record) -> bool| all.iter().filter(|r| holds(r)).count();
-        let sum = |of: &dyn Fn(&Record) -> u64| all.iter().map(of).sum::<u64>();
+        let sum = |of: &dyn Fn(&Record) -> u64| shown(all.iter().map(|r| u128::from(of(r))).sum());
         let attacks = all.iter().flat_map(|request| request.attacks.iter().cloned());
         let distinct = |of: &dyn Fn(&Record) -> String| {
             let values: BTreeSet<_> = all.iter().map(of).filter(|text| !text.is_empty()).collect();
@@ -85,8 +85,8 @@ impl Session {
             "blocked": count(&|r| r.blocked),
             "request_bytes": sum(&|r| r.request_bytes),
             "response_bytes": sum(&|r| r.response_bytes),
-            "duration_ms_sum": ms(durations().sum()),
-            "duration_ms_max": durations().max().unwrap_or(0) as f64 / 1e6,
+            "duration_ms_sum": ms(shown(durations().sum())),
+            "duration_ms_max": shown(durations().max().unwrap_or(0)) as f64 / 1e6,
             "ips": distinct(&|r| r.ip.clone()),
             "endpoints": distinct(&|r| format!("{} {}", r.method, template(&r.path))),
             "methods": counts(all.iter().map(|request| request.method.clone())),
@@ -100,9 +100,14 @@ impl Session {
     }
 }
 
+/// What is shown of an exact sum: at most 2^64 - 1.
+fn shown(sum: u128) -> u64 {
+    u64::try_from(sum).unwrap_or(u64::MAX)
+}
+
 /// Milliseconds, rounded to three decimals.
-fn ms(nanos: u128) -> f64 {
-    ((nanos + 500) / 1000) as f64 / 1000.0
+fn ms(nanos: u64) -> f64 {
+    ((u128::from(nanos) + 500) / 1000) as f64 / 1000.0
 }
 
 fn counts(values: impl Iterator<Item = String>) -> Value {

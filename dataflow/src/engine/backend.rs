@@ -130,6 +130,11 @@ impl SessionBackend for StoreBackend {
         }
     }
 
+    /// Every epoch is committed, and a commit wants each worker's part.
+    fn seals_every_epoch(&self) -> bool {
+        true
+    }
+
     fn seal(&mut self, epoch: Epoch, counts: EpochCounts) {
         self.hot.set(self.worker, counts.hot_bytes);
         if counts.refused > 0 {

@@ -24,7 +24,7 @@ use timely::dataflow::operators::generic::operator::{Operator, source};
 use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
-use crate::engine::ask::{Answerer, Asked, Peers};
+use crate::engine::ask::{Answerer, Asked, Peers, crossing};
 
 /// What processes tell each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -171,7 +171,7 @@ impl Mail {
 
     /// Sends a note to a process, which may be this one.
     pub fn send(&self, to: usize, note: &Note) {
-        let bytes = bincode::serialize(note).expect("a note is plain data");
+        let bytes = crossing::write(note);
         // Both ends are here.
         let _ = self.post.send(((to * self.workers) as u64, self.me as u32, bytes));
         self.activate();
@@ -392,7 +392,7 @@ pub fn install(worker: &mut Worker, mail: &Arc<Mail>, inbox: &Arc<Inbox>) -> Mai
 }
 
 fn deliver(inbox: &Inbox, from: u32, bytes: &[u8]) {
-    match bincode::deserialize(bytes) {
+    match crossing::read(bytes) {
         Ok(note) => inbox(from as usize, note),
         Err(error) => tracing::error!(%error, "process {from} sent what is not understood"),
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use rocksdb::{DB, WriteBatch};
 use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
-use spoor_operators::wire::{Malformed, Reader, put_i64, put_str, put_u64};
+use spoor_operators::wire::{Malformed, Reader, put_i64, put_i128, put_str, put_u64};
 
 use super::write::{self, Durability};
 use super::{FORMAT, Family, Store, StoreError};
@@ -166,7 +166,7 @@ pub(super) fn totals_key(minute: i64, app: &str) -> Vec<u8> {
 
 pub(super) fn encode_totals(totals: Totals) -> Vec<u8> {
     let mut out = Vec::with_capacity(32);
-    totals.to_array().into_iter().for_each(|field| put_i64(&mut out, field));
+    totals.to_array().into_iter().for_each(|field| put_i128(&mut out, field));
     out
 }
 
@@ -174,9 +174,10 @@ pub(super) fn decode_totals(bytes: &[u8]) -> Result<Totals, Malformed> {
     let mut from = Reader(bytes);
     let mut fields = [0; 12];
     for field in &mut fields {
-        *field = from.i64()?;
+        *field = from.i128()?;
     }
-    Ok(Totals::from_array(fields))
+    let totals = Totals::from_array(fields);
+    if totals.to_array() == fields { Ok(totals) } else { Err(Malformed("count past 64 bits")) }
 }
 
 /// Minute, app and totals of an entry.
@@ -343,9 +344,11 @@ mod tests {
     proptest! {
         #[test]
         fn totals_come_back_and_order_by_minute(
-            fields in prop::array::uniform12(any::<i64>()), minute: i64, app in ".{0,8}", other: i64,
+            counts in prop::array::uniform12(any::<i64>()), bytes: i128, duration_ns: i128,
+            minute: i64, app in ".{0,8}", other: i64,
         ) {
-            let totals = Totals::from_array(fields);
+            let totals = Totals::from_array(counts.map(i128::from));
+            let totals = Totals { response_bytes: bytes, duration_ns, ..totals };
             let key = totals_key(minute, &app);
             let read = parse_totals(&key, &encode_totals(totals)).map(|(m, a, t)| (m, a.to_owned(), t));
             prop_assert_eq!(read, Ok((minute, app.clone(), totals)));

@@ -3,6 +3,7 @@
 use async_graphql::{InputObject, SimpleObject};
 use spoor_dataflow::query::{Overview as Found, Totals as FoundTotals};
 use spoor_operators::request::NANOS_PER_MS;
+use spoor_operators::totals::shown;
 
 use super::filter::{TimeRange, bounds};
 use super::operation::{Snapshot, bad};
@@ -96,19 +97,20 @@ pub struct Totals {
 
 impl From<FoundTotals> for Totals {
     fn from(totals: FoundTotals) -> Self {
+        let sum = |sum: i128| shown(sum).into();
         Self {
-            requests: totals.requests.into(),
-            errors: totals.errors.into(),
-            server_errors: totals.server_errors.into(),
-            detections: totals.detections.into(),
-            malicious: totals.malicious.into(),
-            blocked: totals.blocked.into(),
-            request_bytes: totals.request_bytes.into(),
-            response_bytes: totals.response_bytes.into(),
-            duration_sum_ms: totals.duration_ns as f64 / NANOS_PER_MS,
-            sessions: totals.sessions.into(),
-            malicious_sessions: totals.malicious_sessions.into(),
-            weak_sessions: totals.weak_sessions.into(),
+            requests: sum(totals.requests.into()),
+            errors: sum(totals.errors.into()),
+            server_errors: sum(totals.server_errors.into()),
+            detections: sum(totals.detections.into()),
+            malicious: sum(totals.malicious.into()),
+            blocked: sum(totals.blocked.into()),
+            request_bytes: sum(totals.request_bytes),
+            response_bytes: sum(totals.response_bytes),
+            duration_sum_ms: shown(totals.duration_ns) as f64 / NANOS_PER_MS,
+            sessions: sum(totals.sessions.into()),
+            malicious_sessions: sum(totals.malicious_sessions.into()),
+            weak_sessions: sum(totals.weak_sessions.into()),
         }
     }
 }
@@ -148,5 +150,26 @@ impl Overview {
         }
         let found = at.read(move |view| view.overview(from, until, step)).await?;
         Ok(found.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_shown_as_those_of_sessions_are() {
+        let most = i128::from(u64::MAX);
+        for (duration_ns, shown_ms, bytes, shown_bytes) in [
+            (0, 0.0, 0, 0),
+            (5 * most, u64::MAX as f64 / 1e6, 5 * most, most),
+            (-5, 0.0, -5, 0),
+            (1_500_000, 1.5, 3, 3),
+        ] {
+            let found = FoundTotals { duration_ns, request_bytes: bytes, ..FoundTotals::default() };
+            let totals = Totals::from(found);
+            assert_eq!(totals.duration_sum_ms.to_bits(), f64::to_bits(shown_ms), "{duration_ns}");
+            assert_eq!(totals.request_bytes.0, shown_bytes, "{bytes}");
+        }
     }
 }

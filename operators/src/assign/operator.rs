@@ -106,12 +106,19 @@ struct Assigner {
 impl Assigner {
     fn assign(&mut self, bytes: &Bytes, rules: &Arc<RuleSet>) -> Option<Assigned> {
         let known = self.compiled.iter().position(|(known, _)| Arc::ptr_eq(known, rules));
-        let number = known.unwrap_or_else(|| self.compile(rules));
+        let number = known.or_else(|| self.find(rules)).unwrap_or_else(|| self.compile(rules));
         let compiled = self.compiled[number].1.as_ref()?;
         let mut request = Request::decode(bytes).ok()?;
         let mut arena = Vec::with_capacity(bytes.len() + 256);
         let assignment = compiled.assign(&mut request, true, &mut self.scratch, &mut arena);
         Some(assignment.into_assigned(arena.into()))
+    }
+
+    /// Equal rules that are elsewhere in memory: from another process every part gets its own.
+    fn find(&mut self, rules: &Arc<RuleSet>) -> Option<usize> {
+        let number = self.compiled.iter().position(|(known, _)| known == rules)?;
+        self.compiled[number].0 = Arc::clone(rules);
+        Some(number)
     }
 
     fn compile(&mut self, rules: &Arc<RuleSet>) -> usize {
@@ -127,12 +134,15 @@ impl Assigner {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::mpsc::{self, Sender};
 
     use differential_dataflow::input::Input;
+    use timely::CommunicationConfig;
+    use timely::worker::Worker;
 
     use super::*;
     use crate::request::Message;
+    use crate::rules::GroupingKey;
 
     fn encoded(id: &str, header: Option<&str>) -> Bytes {
         let headers = header.map(|value| ("x-user".into(), value.to_owned().into()));
@@ -150,59 +160,96 @@ mod tests {
     }
 
     /// Every difference: epoch, id, identity's value and sign, in order.
-    fn run(workers: usize) -> Vec<(u64, String, String, isize)> {
-        let (sender, receiver) = mpsc::channel();
-        let config = timely::Config::process(workers);
-        let guards = timely::execute(config, move |worker| {
-            let sender = sender.clone();
-            let (mut requests, mut rules, probe) = worker.dataflow::<u64, _, _>(|scope| {
-                let (requests, stream) = scope.new_collection::<Bytes, isize>();
-                let (rules, rule_sets) = scope.new_collection::<Arc<RuleSet>, isize>();
-                let options = AssignOptions {
-                    key: SecretKey([7; 32]),
-                    apps: Applications::default(),
-                    descriptions: Descriptions::default(),
-                };
-                let assigned = stream.assign(rule_sets, options);
-                let seen = assigned.inspect(move |(assigned, epoch, diff)| {
-                    let id = Request::decode(assigned.stored()).unwrap().id.into_owned();
-                    let value = assigned.head().unwrap().0.value.to_owned();
-                    sender.send((*epoch, id, value, *diff)).unwrap();
-                });
-                (requests, rules, seen.probe().0)
+    type Output = Vec<(u64, String, String, isize)>;
+
+    /// A rule with what a rule may leave out left out, and one with all of it.
+    fn new_rules() -> RuleSet {
+        let keys = [
+            r#"{"name":"user","point":"$request.header.x-user"}"#,
+            r#"{"name":"other","point":"$request.header.x-other","namespace":"user","apps":["a"],
+                "hosts":["h"],"paths":["/p"],"gap":{"ms":5}}"#,
+        ];
+        let mut rules = RuleSet { version: 2, ..RuleSet::default() };
+        rules.grouping.extend(keys.map(|key| serde_json::from_str::<GroupingKey>(key).unwrap()));
+        rules
+    }
+
+    fn work(worker: &mut Worker, sender: &Sender<(u64, String, String, isize)>) {
+        let sender = sender.clone();
+        let (mut requests, mut rules, probe) = worker.dataflow::<u64, _, _>(|scope| {
+            let (requests, stream) = scope.new_collection::<Bytes, isize>();
+            let (rules, rule_sets) = scope.new_collection::<Arc<RuleSet>, isize>();
+            let options = AssignOptions {
+                key: SecretKey([7; 32]),
+                apps: Applications::default(),
+                descriptions: Descriptions::default(),
+            };
+            let assigned = stream.assign(rule_sets, options);
+            let seen = assigned.inspect(move |(assigned, epoch, diff)| {
+                let id = Request::decode(assigned.stored()).unwrap().id.into_owned();
+                let value = assigned.head().unwrap().0.value.to_owned();
+                sender.send((*epoch, id, value, *diff)).unwrap();
             });
+            (requests, rules, seen.probe().0)
+        });
+        if worker.index() == 0 {
             let old = Arc::new(RuleSet::default());
-            let key = r#"{"name":"user","point":"$request.header.x-user"}"#;
-            let mut new = RuleSet { version: 2, ..RuleSet::default() };
-            new.grouping.push(serde_json::from_str(key).unwrap());
-            if worker.index() == 0 {
-                requests.insert(encoded("touched", Some("ann")));
-                requests.insert(encoded("untouched", None));
-                requests.insert(Bytes::from_static(b"not a request"));
-                rules.insert(old.clone());
-                requests.advance_to(1);
-                rules.advance_to(1);
-                rules.remove(old);
-                rules.insert(Arc::new(new));
-                requests.advance_to(2);
-                rules.advance_to(2);
-                requests.insert(encoded("later", Some("bob")));
-            }
-            drop((requests, rules));
-            while !probe.done() {
-                worker.step();
+            requests.insert(encoded("touched", Some("ann")));
+            requests.insert(encoded("untouched", None));
+            requests.insert(Bytes::from_static(b"not a request"));
+            rules.insert(old.clone());
+            requests.advance_to(1);
+            rules.advance_to(1);
+            rules.remove(old);
+            rules.insert(Arc::new(new_rules()));
+            requests.advance_to(2);
+            rules.advance_to(2);
+            requests.insert(encoded("later", Some("bob")));
+        }
+        drop((requests, rules));
+        while !probe.done() {
+            worker.step();
+        }
+    }
+
+    /// Runs one process for each way of communicating, all at once.
+    fn run(processes: Vec<CommunicationConfig>) -> Output {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::scope(|threads| {
+            for communication in processes {
+                let sender = sender.clone();
+                threads.spawn(move || {
+                    let worker = timely::WorkerConfig::default();
+                    let config = timely::Config { communication, worker };
+                    let guards = timely::execute(config, move |worker| work(worker, &sender));
+                    guards.unwrap().join().into_iter().for_each(|result| result.unwrap());
+                });
             }
         });
-        for result in guards.unwrap().join() {
-            result.unwrap();
-        }
+        drop(sender);
         let mut all: Vec<_> = receiver.iter().collect();
         all.sort();
         all
     }
 
+    /// Processes of so many workers that talk over TCP.
+    fn cluster(processes: usize, threads: usize) -> Vec<CommunicationConfig> {
+        let bind = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners: Vec<_> = (0..processes).map(bind).collect();
+        let address = |of: &std::net::TcpListener| of.local_addr().unwrap().to_string();
+        let addresses: Vec<_> = listeners.iter().map(address).collect();
+        let process = |process| CommunicationConfig::Cluster {
+            threads,
+            process,
+            addresses: addresses.clone(),
+            report: false,
+            zerocopy: false,
+        };
+        (0..processes).map(process).collect()
+    }
+
     #[test]
-    fn a_changed_rule_moves_exactly_the_requests_it_touches() {
+    fn a_changed_rule_moves_exactly_the_requests_it_touches_wherever_they_are() {
         let client = "192.0.2.1";
         let expected = [
             (0, "touched", client, 1),
@@ -211,13 +258,36 @@ mod tests {
             (1, "touched", "ann", 1),
             (2, "later", "bob", 1),
         ];
-        for workers in [1, 2] {
-            let found = run(workers);
+        for processes in [
+            vec![CommunicationConfig::Thread],
+            vec![CommunicationConfig::Process(2)],
+            vec![CommunicationConfig::ProcessBinary(2)],
+            cluster(2, 1),
+            cluster(2, 2),
+        ] {
+            let name = format!("{processes:?}");
+            let found = run(processes);
             let found: Vec<_> = found
                 .iter()
                 .map(|(epoch, id, value, diff)| (*epoch, id.as_str(), value.as_str(), *diff))
                 .collect();
-            assert_eq!(found, expected, "{workers} workers");
+            assert_eq!(found, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn equal_rules_are_compiled_once_however_many_copies_arrive() {
+        let options = AssignOptions {
+            key: SecretKey([7; 32]),
+            apps: Applications::default(),
+            descriptions: Descriptions::default(),
+        };
+        let mut assigner = Assigner { options, compiled: Vec::new(), scratch: Scratch::default() };
+        let request = encoded("r", Some("ann"));
+        for _ in 0..3 * COMPILED_MAX {
+            assert!(assigner.assign(&request, &Arc::new(RuleSet::default())).is_some());
+            assert!(assigner.assign(&request, &Arc::new(new_rules())).is_some());
+        }
+        assert_eq!(assigner.compiled.len(), 2);
     }
 }

@@ -3,7 +3,8 @@
 //! A [`RuleSet`] is a plain value with a version: it is what the configuration file says, what a
 //! mutation edits (`edit.rs`), what the store keeps, and, compiled, what `assign` applies. Points
 //! and globs are text here; [`RuleSet::check`] finds every one that does not parse, with its place.
-//! Names are unique within their list and are how a rule is addressed.
+//! Names are unique within their list and are how a rule is addressed. Every field is always written,
+//! absent ones too: rules also travel in formats that know a field only by its place.
 
 pub mod check;
 pub mod edit;
@@ -70,16 +71,16 @@ pub struct ScopeRule {
     /// Unique among scope rules.
     pub name: String,
     /// Glob over the application.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub app: Option<String>,
     /// Glob over the host; case is not told apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub host: Option<String>,
     /// Glob over the raw path; `*` stays within a segment, `**` does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub path: Option<String>,
     /// Glob over the method; case is not told apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub method: Option<String>,
     /// Include or exclude.
     pub action: ScopeAction,
@@ -122,16 +123,16 @@ pub struct GroupingKey {
     /// Where the value is read (SEMANTICS 2).
     pub point: String,
     /// Absent: the name. Keys with one namespace and equal values are one identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub namespace: Option<String>,
     /// Globs over apps it is limited to; empty: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub apps: Vec<String>,
     /// Globs over hosts it is limited to; empty: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub hosts: Vec<String>,
     /// Globs over paths it is limited to; empty: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub paths: Vec<String>,
     /// Shorter values (in characters) did not work.
     #[serde(default = "one")]
@@ -146,7 +147,7 @@ pub struct GroupingKey {
     #[serde(default)]
     pub secret: bool,
     /// Absent: that of the settings. The first key of a namespace decides for the namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub gap: Option<Gap>,
 }
 
@@ -206,16 +207,16 @@ pub struct Flow {
 #[serde(deny_unknown_fields)]
 pub struct EndpointPattern {
     /// Glob over the app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub app: Option<String>,
     /// Glob over the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub host: Option<String>,
     /// Glob over the method.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub method: Option<String>,
     /// Glob over the path template, such as `/orders/{int}`; `{` and `}` are plain characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub path: Option<String>,
 }
 

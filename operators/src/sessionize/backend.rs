@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use crate::facts::Assigned;
 use crate::identity::IdentityId;
+use crate::seeded;
 use crate::session::Session;
 use crate::time::{Day, Epoch};
 use crate::wire::Malformed;
@@ -123,7 +124,15 @@ pub trait SessionBackend {
     /// One changed identity-day. Within an epoch at most one for each, ascending.
     fn change(&mut self, epoch: Epoch, change: DayChange);
 
-    /// The epoch is complete on this worker. Called for every epoch in order, changed or not.
+    /// Whether the epochs are consecutive numbers and every one must be sealed, also those in which
+    /// nothing came. Otherwise epochs may be any ascending numbers, and only those are sealed that
+    /// have events, or end where the input's frontier stood.
+    fn seals_every_epoch(&self) -> bool {
+        false
+    }
+
+    /// The epoch, and every one before it, is complete on this worker. In order; which epochs:
+    /// [`SessionBackend::seals_every_epoch`].
     fn seal(&mut self, epoch: Epoch, counts: EpochCounts);
 
     /// What another process of the cluster sent is no batch of requests: some are lost, and no
@@ -141,10 +150,15 @@ pub trait SessionBackend {
 /// An id that comes again with the same stored request is a plain duplicate. One that comes with
 /// another is retained, and the least of the two by `(ts, stored request)` counts: so it does not
 /// matter which came first.
+///
+/// Any operation costs the same however many requests have one id.
 #[derive(Clone, Debug, Default)]
 pub struct IdSet {
     few: SmallVec<[IdEntry; 1]>,
+    /// One request of each id, found by the id.
     many: HashTable<IdEntry>,
+    /// Further requests of an id, found by both.
+    others: HashTable<IdEntry>,
 }
 
 type IdEntry = (u64, u64);
@@ -170,8 +184,14 @@ impl IdSet {
         let known = if self.many.is_empty() {
             known_among(&self.few, entry)
         } else {
-            let same_id = self.many.iter_hash(id_hash).copied().filter(|known| known.0 == id_hash);
-            known_among(&same_id.collect::<SmallVec<[IdEntry; 2]>>(), entry)
+            match self.many.find(id_hash, |known| known.0 == id_hash) {
+                None => Known::New,
+                Some(known) if *known == entry => Known::Same,
+                Some(_) if self.others.find(of_both(entry), |known| *known == entry).is_some() => {
+                    Known::Same
+                }
+                Some(_) => Known::Other,
+            }
         };
         if known == Known::New {
             self.push(entry);
@@ -191,20 +211,24 @@ impl IdSet {
             self.few.push(entry);
             return;
         }
-        for entry in self.few.drain(..).chain([entry]) {
-            self.many.insert_unique(entry.0, entry, |entry| entry.0);
+        for entry in std::mem::take(&mut self.few).into_iter().chain([entry]) {
+            if self.many.find(entry.0, |known| known.0 == entry.0).is_none() {
+                self.many.insert_unique(entry.0, entry, |entry| entry.0);
+            } else {
+                self.others.insert_unique(of_both(entry), entry, |entry| of_both(*entry));
+            }
         }
     }
 
     /// Id and fingerprint of every request, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.few.iter().chain(&self.many).copied()
+        self.few.iter().chain(&self.many).chain(&self.others).copied()
     }
 
     /// Number of requests.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.few.len() + self.many.len()
+        self.few.len() + self.many.len() + self.others.len()
     }
 
     /// Whether there is none.
@@ -217,7 +241,8 @@ impl IdSet {
     #[must_use]
     pub(crate) fn heap_bytes(&self) -> usize {
         let few = if self.few.spilled() { self.few.capacity() } else { 0 };
-        few * size_of::<IdEntry>() + self.many.capacity() * (size_of::<IdEntry>() + 2)
+        let tables = self.many.capacity() + self.others.capacity();
+        few * size_of::<IdEntry>() + tables * (size_of::<IdEntry>() + 2)
     }
 }
 
@@ -236,6 +261,11 @@ impl FromIterator<IdEntry> for IdSet {
     }
 }
 
+/// What a request is found by among those with its id.
+fn of_both((id_hash, print): IdEntry) -> u64 {
+    seeded::hash((id_hash, print))
+}
+
 fn known_among(entries: &[IdEntry], entry: IdEntry) -> Known {
     if entries.contains(&entry) {
         Known::Same
@@ -249,6 +279,19 @@ fn known_among(entries: &[IdEntry], entry: IdEntry) -> Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_of_requests_with_one_id_are_told_apart() {
+        let mut ids = IdSet::default();
+        for n in 0..100_000_u32 {
+            let expected = if n == 0 { Known::New } else { Known::Other };
+            assert_eq!(ids.insert(7, &n.to_le_bytes()), expected);
+            ids.insert_also(7, &n.to_le_bytes());
+            assert_eq!(ids.insert(7, &(n / 2).to_le_bytes()), Known::Same);
+        }
+        let copy: IdSet = ids.iter().collect();
+        assert_eq!((ids.len(), copy.len()), (100_000, 100_000));
+    }
 
     #[test]
     fn an_id_is_new_then_the_same_or_another_request_however_many_there_are() {

@@ -1,12 +1,14 @@
 //! A backend that keeps everything in memory: `sessionize` by itself, in any dataflow.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
-use super::backend::{
-    DayChange, DayKey, EpochCounts, IdSet, LogChange, SessionBackend, SessionChange, Sessions,
-};
+use super::backend::{DayChange, DayKey, EpochCounts, IdSet, LogChange, SessionBackend, Sessions};
 use crate::facts::Assigned;
-use crate::time::{Day, Epoch};
+use crate::session::Session;
+use crate::time::{Day, Epoch, EventTime};
 
 /// Sessions and requests in maps. Always ready.
 #[derive(Debug, Default)]
@@ -18,7 +20,8 @@ pub struct MemoryBackend {
 
 #[derive(Debug, Default)]
 struct Kept {
-    sessions: Sessions,
+    /// By start.
+    sessions: BTreeMap<EventTime, Arc<Session>>,
     requests: Vec<Assigned>,
 }
 
@@ -53,7 +56,7 @@ impl SessionBackend for MemoryBackend {
     }
 
     fn sessions(&mut self, key: DayKey) -> Sessions {
-        self.days.get(&key).map_or_else(Sessions::new, |kept| kept.sessions.clone())
+        self.days.get(&key).into_iter().flat_map(|kept| kept.sessions.values().cloned()).collect()
     }
 
     fn ids(&mut self, key: DayKey, out: &mut IdSet) {
@@ -74,11 +77,12 @@ impl SessionBackend for MemoryBackend {
             LogChange::Append(more) => kept.requests.extend(more),
             LogChange::Replace(all) | LogChange::Derived(all) => kept.requests = all,
         }
-        for SessionChange { old, new } in change.sessions {
-            kept.sessions.retain(|known| Some(&*known) != old.as_ref());
-            kept.sessions.extend(new);
+        // An old session's start may be the start of another change's new one.
+        for old in change.sessions.iter().filter_map(|change| change.old.as_ref()) {
+            kept.sessions.remove(&old.start);
         }
-        kept.sessions.sort_unstable_by_key(|session| session.start);
+        let new = change.sessions.into_iter().filter_map(|change| change.new);
+        kept.sessions.extend(new.map(|session| (session.start, session)));
         if kept.requests.is_empty() {
             self.days.remove(&change.key);
         }

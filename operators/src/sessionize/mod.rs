@@ -2,8 +2,9 @@
 //!
 //! In plain differential dataflow sessions are a `reduce`, and each new request costs all requests
 //! of its identity. Here a new request finds its neighbour, extends it, or merges two; only a
-//! retraction, a changed gap, or another request with the same explicit id makes an identity-day
-//! anew from its retained requests. Either way the sessions are a function of the set of requests.
+//! retraction, a changed gap, or the first other request with a known explicit id makes an
+//! identity-day anew from its retained requests ([`dispute`] has what further ones cost). Either way
+//! the sessions are a function of the set of requests.
 //!
 //! [`Sessionizer`] is the state machine, with no timely in it: one call takes an epoch's events and
 //! answers the epoch's differences, already consolidated. [`operator`] hosts it in a dataflow,
@@ -15,6 +16,7 @@
 pub mod backend;
 pub mod batch;
 pub mod codec;
+mod dispute;
 pub mod exchange;
 mod hot;
 pub mod memory;
@@ -38,6 +40,7 @@ use crate::summary::Summary;
 use crate::time::{Day, Epoch, EventTime};
 use crate::totals::Totals;
 use backend::{DayChange, DayKey, EpochCounts, Known, LogChange, SessionBackend, SessionChange};
+use dispute::Dispute;
 use hot::Hot;
 use rebuild::count_duplicate;
 use spill::Spilling;
@@ -215,11 +218,16 @@ impl<B: SessionBackend> Sessionizer<B> {
                 let spilled = spilling.as_mut().and_then(|spill| spill.give(key, &mut work.counts));
                 spilled.unwrap_or_else(|| DayState::loaded(backend.sessions(key)))
             });
-            let changed = if self.only_inserts(key, at, group, events) {
-                self.insert(at, events)
+            let changed = if !self.only_inserts(at, group, events) {
+                None
+            } else if self.hot.state(at).dispute.is_some() {
+                self.settle(at, group, events)
+            } else if self.ids_are_new(key, at, group, events) {
+                Some(self.insert(at, events))
             } else {
-                self.rebuild(key, at, group, events)
+                None
             };
+            let changed = changed.unwrap_or_else(|| self.rebuild(key, at, group, events));
             self.hot.settle(at);
             changed
         };
@@ -246,16 +254,19 @@ impl<B: SessionBackend> Sessionizer<B> {
         rebuild::apply(before, taken, false, &mut self.work.counts).log_change()
     }
 
-    /// Whether the group's events are plain insertions; if so, `work.kept` are those that are no
-    /// duplicates, and all ids are known.
-    fn only_inserts(&mut self, key: DayKey, at: usize, group: &[Place], events: &Events) -> bool {
-        let state = self.hot.state(at);
+    /// Whether the group's events are plain insertions, under the gap in force.
+    fn only_inserts(&mut self, at: usize, group: &[Place], events: &Events) -> bool {
         let first = &events[group[0].at as usize].0;
-        let gap_ms = state.gap_ms().unwrap_or(first.gap_ms);
+        let gap_ms = self.hot.state(at).gap_ms().unwrap_or(first.gap_ms);
+        let mut items = group.iter().map(|place| &events[place.at as usize]);
+        items.all(|(item, diff)| *diff == 1 && item.gap_ms == gap_ms)
+    }
+
+    /// Whether no event has the explicit id of another request; if so, `work.kept` are those that
+    /// are no duplicates, and all ids are known.
+    fn ids_are_new(&mut self, key: DayKey, at: usize, group: &[Place], events: &Events) -> bool {
+        let state = self.hot.state(at);
         let items = || group.iter().map(|place| (place.at, &events[place.at as usize]));
-        if items().any(|(_, (item, diff))| *diff != 1 || item.gap_ms != gap_ms) {
-            return false;
-        }
         let Work { kept, counts, .. } = &mut self.work;
         kept.clear();
         for (place, (item, _)) in items() {
@@ -312,6 +323,43 @@ impl<B: SessionBackend> Sessionizer<B> {
         (if log.is_empty() { LogChange::None } else { LogChange::Append(log) }, changes)
     }
 
+    /// Insertions into an identity-day in which requests share explicit ids. None, with nothing
+    /// changed: it must be made anew.
+    fn settle(
+        &mut self,
+        at: usize,
+        group: &[Place],
+        events: &mut Events,
+    ) -> Option<(LogChange, SmallVec<[SessionChange; 1]>)> {
+        let Work { edits, totals, texts, counts, .. } = &mut self.work;
+        let state = self.hot.state(at);
+        let gap_ms = events[group[0].at as usize].0.gap_ms;
+        let requests = group.iter().map(|place| (place.at, &events[place.at as usize].0));
+        let settled = dispute::settle(state, requests)?;
+        for request in &settled.came {
+            let new = |known: Option<&Arc<Identity>>| {
+                let identity = known.map_or_else(|| own(request, texts), Arc::clone);
+                empty_session(identity, request, gap_ms)
+            };
+            let session = state.session_at(request.ts, gap_ms, edits, new);
+            session.summary.add(&request.facts().ok()?);
+        }
+        if !settled.went.iter().all(|request| state.remove(request, gap_ms, edits)) {
+            state.revert(edits);
+            return None;
+        }
+        for (requests, sign) in [(&settled.went, -1), (&settled.came, 1)] {
+            requests.iter().for_each(|request| totals.add(request, sign));
+        }
+        settled.duplicates.iter().for_each(|origin| count_duplicate(counts, *origin));
+        counts.inserted += settled.retained.len() as u64;
+        let taken = |place: u32| mem::replace(&mut events[place as usize].0, nothing());
+        let log: Vec<_> = settled.retained.into_iter().map(taken).collect();
+        let mut changes = SmallVec::new();
+        state.finish(edits, &mut changes);
+        Some((if log.is_empty() { LogChange::None } else { LogChange::Append(log) }, changes))
+    }
+
     fn rebuild(
         &mut self,
         key: DayKey,
@@ -324,10 +372,7 @@ impl<B: SessionBackend> Sessionizer<B> {
         let taken = take(group.iter().map(|place| place.at), events);
         let mut retained = rebuild::apply(self.backend.requests(key), taken, true, counts);
         for request in rebuild::counted(&retained.before) {
-            if let Ok(facts) = request.facts() {
-                let app = facts.iter().find(|fact| fact.field == Field::App);
-                totals.request(request.ts, app.as_ref(), &facts, -1);
-            }
+            totals.add(request, -1);
         }
         let state = self.hot.state(at);
         let mut identity = state.identity().cloned();
@@ -341,6 +386,10 @@ impl<B: SessionBackend> Sessionizer<B> {
         };
         let counted = rebuild::counted(&retained.after);
         let sessions = rebuild::sessions(&counted, counts, new, seen);
+        let explicit = |request: &&Assigned| request.id_hash != 0;
+        let shared = retained.after.iter().filter(explicit).count()
+            > counted.iter().copied().filter(explicit).count();
+        state.dispute = shared.then(|| Box::new(Dispute::of(&counted)));
         let mut changes = SmallVec::new();
         state.replace(sessions, &mut changes);
         (state.ids, state.ids_loaded) = (mem::take(&mut retained.ids), true);

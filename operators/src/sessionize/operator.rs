@@ -1,10 +1,13 @@
 //! `sessionize` in a dataflow: the state machine on every worker, behind an exchange by identity.
 //!
-//! Time is the epoch: consecutive numbers. A worker owns the partitions the route gives it: those
-//! congruent to its index, unless the options say otherwise. Every worker must be given the same
-//! route, and a partition's state must be where the route says before its first event. A worker's
-//! events wait until the input has passed their epoch and the backend is ready for it; then epochs
-//! are processed in order, empty ones too. The operator holds a capability for the first epoch it
+//! Time is the epoch: any ascending numbers, such as a counter or milliseconds. A worker owns the
+//! partitions the route gives it: those congruent to its index, unless the options say otherwise.
+//! Every worker must be given the same route, and a partition's state must be where the route says
+//! before its first event. A worker's events wait until the input has passed their epoch and the
+//! backend is ready for it; then epochs are processed in order. Only epochs with events are visited,
+//! and the last one before each frontier the operator sees: the work does not depend on how far
+//! apart epochs are. A backend that has to hear of every number asks for it
+//! ([`SessionBackend::seals_every_epoch`]). The operator holds a capability for the first epoch it
 //! has not sealed, so that downstream no epoch is complete before every worker has sealed it.
 
 use std::collections::BTreeMap;
@@ -249,24 +252,50 @@ impl<B: SessionBackend> Host<B> {
             return false;
         }
         let until = frontier.first().copied();
-        while until.map_or(!self.stash.is_empty(), |until| self.next < until) {
-            let epoch = Epoch(self.next);
-            if !self.sessionizer.backend().ready(epoch) {
+        while let Some(epoch) = self.next_to_visit(until) {
+            if !self.sessionizer.backend().ready(Epoch(epoch)) {
                 return true;
             }
-            let mut events = self.stash.remove(&epoch.0).unwrap_or_default();
-            self.sessionizer.process(epoch, &mut events, &mut self.out);
+            self.hold(epoch);
+            let mut events = self.stash.remove(&epoch).unwrap_or_default();
+            self.sessionizer.process(Epoch(epoch), &mut events, &mut self.out);
             self.spare = events;
-            emit(&self.capabilities, epoch.0, &mut self.out);
-            self.next += 1;
-            for capability in &mut self.capabilities {
-                capability.downgrade(&self.next);
+            emit(&self.capabilities, epoch, &mut self.out);
+            match epoch.checked_add(1) {
+                Some(next) => self.hold(next),
+                // No epoch can come after this one.
+                None => self.capabilities.clear(),
             }
         }
         if until.is_none() {
             self.capabilities.clear();
         }
         false
+    }
+
+    /// The next epoch, among those the input has passed, that has events or must be sealed.
+    fn next_to_visit(&mut self, until: Option<u64>) -> Option<u64> {
+        let stashed = self.stash.first_key_value().map(|(epoch, _)| *epoch);
+        let Some(until) = until else {
+            // The input has ended: nobody waits for epochs after the last one with events.
+            let all = self.sessionizer.backend().seals_every_epoch();
+            return stashed.map(|epoch| if all { self.next } else { epoch });
+        };
+        if self.next >= until {
+            return None;
+        }
+        if self.sessionizer.backend().seals_every_epoch() {
+            return Some(self.next);
+        }
+        Some(stashed.filter(|epoch| *epoch < until).unwrap_or(until - 1))
+    }
+
+    /// Goes on to an epoch, and lets those before it pass.
+    fn hold(&mut self, epoch: u64) {
+        self.next = epoch;
+        for capability in &mut self.capabilities {
+            capability.downgrade(&epoch);
+        }
     }
 }
 

@@ -12,9 +12,11 @@ use smallvec::SmallVec;
 
 use super::backend::{IdSet, SessionChange, Sessions};
 use super::codec::HotDay;
-use crate::facts::NO_GAP;
+use super::dispute::{Dispute, Timeline};
+use crate::facts::{Assigned, Facts, NO_GAP};
 use crate::identity::Identity;
 use crate::session::Session;
+use crate::summary::Subtracted;
 use crate::time::EventTime;
 
 /// Sessions and explicit ids of an identity-day.
@@ -25,6 +27,8 @@ pub(super) struct DayState {
     pub ids: IdSet,
     /// Whether the backend was asked for the ids, or need not be.
     pub ids_loaded: bool,
+    /// Which requests count, where several have one explicit id.
+    pub dispute: Option<Box<Dispute>>,
     session_bytes: usize,
 }
 
@@ -47,7 +51,7 @@ enum Touch {
 pub(super) struct Edits {
     /// For every touched session an instant inside it.
     touched: Vec<EventTime>,
-    /// Sessions that were merged into others.
+    /// Sessions that were merged into others, or whose last request was taken out.
     gone: Vec<Arc<Session>>,
 }
 
@@ -63,7 +67,7 @@ impl DayState {
         let ids_loaded = sessions.is_empty();
         let clean = |session| Slot { session, touch: Touch::Clean };
         let slots = sessions.into_iter().map(clean).collect();
-        Self { slots, ids: IdSet::default(), ids_loaded, session_bytes }
+        Self { slots, ids: IdSet::default(), ids_loaded, dispute: None, session_bytes }
     }
 
     /// What a spill had. Complete ids stay complete.
@@ -107,7 +111,8 @@ impl DayState {
 
     /// Approximate bytes in memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.session_bytes + self.ids.heap_bytes()
+        let dispute = self.dispute.as_ref().map_or(0, |dispute| dispute.heap_bytes());
+        size_of::<Self>() + self.session_bytes + self.ids.heap_bytes() + dispute
     }
 
     /// The session a request at `ts` belongs to, extended to it: a neighbour, the two neighbours
@@ -165,10 +170,75 @@ impl DayState {
         self.slots.insert(at, Slot { session: Arc::new(merged), touch });
     }
 
+    /// Takes a request that counted out of its session. Whether that was exact: not where a session
+    /// falls apart, or a sum of it had saturated. Otherwise [`DayState::revert`] is to follow.
+    pub fn remove(&mut self, request: &Assigned, gap_ms: u32, edits: &mut Edits) -> bool {
+        let (Ok(facts), Some(mut dispute)) = (request.facts(), self.dispute.take()) else {
+            return false;
+        };
+        let exact = self.remove_from(dispute.timeline(), request.ts, &facts, gap_ms, edits);
+        self.dispute = Some(dispute);
+        exact
+    }
+
+    fn remove_from(
+        &mut self,
+        timeline: &mut Timeline,
+        ts: EventTime,
+        facts: &Facts<'_>,
+        gap_ms: u32,
+        edits: &mut Edits,
+    ) -> bool {
+        let after = self.slots.partition_point(|slot| slot.session.start <= ts);
+        let Some(at) = after.checked_sub(1).filter(|at| self.slots[*at].session.contains(ts))
+        else {
+            return false;
+        };
+        let duration = facts.numbers.duration_ns;
+        if !timeline.remove(ts, duration) {
+            return false;
+        }
+        if self.slots[at].session.summary.requests == 1 {
+            edits.gone.extend(self.slots.remove(at).old());
+            return true;
+        }
+        let session = self.slots[at].edit(ts, edits);
+        let longest = session.summary.duration_max_ns;
+        let longest = if duration.is_some_and(|duration| duration >= longest) {
+            timeline.longest(session.start, session.end)
+        } else {
+            longest
+        };
+        if session.summary.subtract_leaving(facts, Some(longest)) != Subtracted::Exact {
+            return false;
+        }
+        let (before, next) = timeline.around(ts);
+        match (before.filter(|at| *at >= session.start), next.filter(|at| *at <= session.end)) {
+            (Some(before), Some(next)) => return within_gap(before, next, gap_ms),
+            (None, Some(next)) => session.start = next,
+            (Some(before), None) => session.end = before,
+            (None, None) => return false,
+        }
+        edits.touched.push(session.start);
+        true
+    }
+
+    /// Takes back what this epoch did to the identity-day so far.
+    pub fn revert(&mut self, edits: &mut Edits) {
+        edits.touched.clear();
+        let old = self.slots.iter().filter_map(Slot::old).chain(edits.gone.drain(..));
+        let mut old: Vec<_> = old.collect();
+        old.sort_unstable_by_key(|session| session.start);
+        let clean = |session| Slot { session, touch: Touch::Clean };
+        self.slots = old.into_iter().map(clean).collect();
+    }
+
     /// Ends the epoch for this identity-day: what changed.
     pub fn finish(&mut self, edits: &mut Edits, changes: &mut SmallVec<[SessionChange; 1]>) {
         for ts in edits.touched.drain(..) {
-            let at = self.slots.partition_point(|slot| slot.session.start <= ts) - 1;
+            // A session may have been taken out since, or begin later than when it was touched.
+            let after = self.slots.partition_point(|slot| slot.session.start <= ts);
+            let Some(at) = after.checked_sub(1) else { continue };
             let slot = &mut self.slots[at];
             if let Some(session) = Arc::get_mut(&mut slot.session) {
                 session.summary.breakdown.anchor(session.start);
@@ -176,6 +246,11 @@ impl DayState {
             let old = match mem::replace(&mut slot.touch, Touch::Clean) {
                 Touch::Clean => continue,
                 Touch::New => None,
+                // One request was replaced by another that counts for the same.
+                Touch::Was(old) if old == slot.session => {
+                    slot.session = old;
+                    continue;
+                }
                 Touch::Was(old) => Some(old),
             };
             changes.push(SessionChange { old, new: Some(Arc::clone(&slot.session)) });

@@ -6,7 +6,7 @@ use differential_dataflow::difference::{IsZero, Semigroup};
 use hashbrown::HashTable;
 
 use super::backend::SessionChange;
-use crate::facts::{Fact, Facts};
+use crate::facts::{Assigned, Fact, Facts, Field};
 use crate::interner::Interner;
 use crate::seeded;
 use crate::session::Session;
@@ -37,7 +37,9 @@ impl EpochTotals {
     /// Adds a request of an app, or takes it back with a negative `sign`.
     pub fn request(&mut self, ts: EventTime, app: Option<&Fact<'_>>, facts: &Facts<'_>, sign: i64) {
         let sums = Counters::of(&facts.numbers);
-        let signed = |sum: u64| (sum as i64).wrapping_mul(sign);
+        // Numbers of one request: counts are small, the others outside numbers of 64 bits.
+        let signed = |count: u64| count as i64 * sign;
+        let signed_sum = |sum: u64| i128::from(sum) * i128::from(sign);
         self.at(minute_of(ts), app.map_or("", |app| app.text)).plus_equals(&Totals {
             requests: sign,
             errors: signed(sums.errors),
@@ -45,11 +47,19 @@ impl EpochTotals {
             detections: signed(sums.detections),
             malicious: signed(sums.malicious),
             blocked: signed(sums.blocked),
-            request_bytes: signed(sums.request_bytes),
-            response_bytes: signed(sums.response_bytes),
-            duration_ns: signed(sums.duration_sum_ns),
+            request_bytes: signed_sum(sums.request_bytes),
+            response_bytes: signed_sum(sums.response_bytes),
+            duration_ns: signed_sum(sums.duration_sum_ns),
             ..Totals::default()
         });
+    }
+
+    /// Adds a request of whatever app, or takes it back with a negative `sign`.
+    pub fn add(&mut self, request: &Assigned, sign: i64) {
+        if let Ok(facts) = request.facts() {
+            let app = facts.iter().find(|fact| fact.field == Field::App);
+            self.request(request.ts, app.as_ref(), &facts, sign);
+        }
     }
 
     /// Adds what a change does to the sessions of the minutes they start in.

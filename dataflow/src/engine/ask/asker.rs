@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::RecvTimeoutError;
-use serde::de::DeserializeOwned;
 use spoor_operators::time::Epoch;
 
+use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::reads::{Here, Read};
 use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Asked, LEADER, Peers};
@@ -87,7 +87,7 @@ pub(crate) fn all<R: Read>(
 ///
 /// # Errors
 /// What the other process says, or that it says nothing.
-pub(crate) fn receive<T: DeserializeOwned>(
+pub(crate) fn receive<T: Crossing>(
     process: usize,
     asked: &Asked,
     deadline: Instant,

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use crossbeam_channel::Sender;
-use serde::Serialize;
 use spoor_operators::time::Epoch;
 use tokio::runtime::Runtime;
 
+use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::reads::Here;
 use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Answerer, Reply};
@@ -105,7 +105,7 @@ impl Shared {
                 reply(answer);
             }
             Question::Change { edit, expected, key } => {
-                let outcome = reader::change(&self.commands, edit.0, expected, key);
+                let outcome = reader::change(&self.commands, edit, expected, key);
                 later.spawn(async move {
                     let changed = outcome.await.ok().map(|outcome| Ok(wire::changed(outcome)));
                     reply(answer_of(changed));
@@ -128,6 +128,6 @@ impl Shared {
 }
 
 /// The answer to a command; none: the engine ended before there was one.
-fn answer_of<T: Serialize>(outcome: Option<Result<T, ServiceError>>) -> Vec<u8> {
+fn answer_of<T: Crossing>(outcome: Option<Result<T, ServiceError>>) -> Vec<u8> {
     wire::answer(&outcome.unwrap_or(Err(ServiceError::Stopped)))
 }

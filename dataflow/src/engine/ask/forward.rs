@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
 use crate::engine::Context;
-use crate::engine::ask::wire::{self, Changed, Json, Question};
+use crate::engine::ask::crossing::Crossing;
+use crate::engine::ask::wire::{self, Changed, Question};
 use crate::engine::ask::{LEADER, Peers, asker};
 use crate::engine::limits::{EPOCH_WAIT, FORWARDED_MAX, MUTATION_WAIT};
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
@@ -53,7 +53,7 @@ pub(crate) fn change(
     expected: Option<u64>,
     key: Option<String>,
 ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
-    let question = Question::Change { edit: Json(edit), expected, key };
+    let question = Question::Change { edit, expected, key };
     forward(context, peers, question, |context, outcome: Result<Changed, ServiceError>| {
         let change = wire::read_changed(outcome?)?;
         context.published_from(change.effective_epoch, EPOCH_WAIT)?;
@@ -83,7 +83,7 @@ fn forward<T, A, E>(
     finish: impl FnOnce(&Context, Result<T, ServiceError>) -> Result<A, E> + Send + 'static,
 ) -> oneshot::Receiver<Result<A, E>>
 where
-    T: DeserializeOwned,
+    T: Crossing,
     A: Send + 'static,
     E: From<ServiceError> + Send + 'static,
 {

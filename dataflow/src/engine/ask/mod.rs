@@ -8,6 +8,7 @@
 //! [`Peers`] and [`Answerer`]. A process alone has no peers and takes none of these ways.
 
 pub mod asker;
+pub mod crossing;
 pub mod desk;
 pub mod export;
 pub mod forward;

@@ -3,7 +3,6 @@
 //! A read is answered by the same code whether this process asks itself or another one does.
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spoor_operators::identity::{Identity, IdentityId, SessionId};
 use spoor_operators::session::Session;
@@ -11,6 +10,7 @@ use spoor_operators::summary::Summary;
 use spoor_operators::time::{Day, Epoch, EventTime};
 use std::sync::Arc;
 
+use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::{export, wire};
 use crate::engine::feed::{self, Differences};
 use crate::engine::{Context, Published};
@@ -31,7 +31,7 @@ pub(crate) struct Here<'a> {
 /// Something a process can answer for its own part.
 pub(crate) trait Read: Clone + Into<AnyRead> {
     /// What it answers.
-    type Answer: Serialize + DeserializeOwned;
+    type Answer: Crossing;
 
     /// What this process has of it.
     ///

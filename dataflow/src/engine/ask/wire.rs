@@ -1,18 +1,18 @@
 //! Questions and answers as bytes. Whatever comes from outside is bounded before it is believed.
 //!
 //! An answer is `Result<T, ServiceError>` with the `T` of its question; sessions are their rows.
-//! Rules and edits are JSON inside, because their forms leave fields out.
+//! What may be sent at all is listed in `crossing.rs`.
 
 use std::sync::Arc;
 
 use bincode::{DefaultOptions, Options};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::rules::edit::{EditError, RuleEdit};
 use spoor_operators::time::Epoch;
 
+use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::reads::AnyRead;
 use crate::engine::limits::MESSAGE_BYTES_MAX;
 use crate::service::{RuleChange, RuleChangeError, ServiceError};
@@ -32,7 +32,7 @@ pub enum Question {
     /// To change the rules, of the leader. Answered by a [`Changed`].
     Change {
         /// How.
-        edit: Json<RuleEdit>,
+        edit: RuleEdit,
         /// The version it was made for.
         expected: Option<u64>,
         /// Makes a repeat harmless.
@@ -49,13 +49,13 @@ pub enum Question {
 }
 
 /// What came of a change of rules.
-pub type Changed = Result<(Json<RuleSet>, Epoch), ChangeRefused>;
+pub type Changed = Result<(RuleSet, Epoch), ChangeRefused>;
 
 /// A refused change of rules, as it travels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ChangeRefused {
     /// See [`RuleChangeError::Conflict`].
-    Conflict(Box<Json<RuleSet>>),
+    Conflict(Box<RuleSet>),
     /// See [`RuleChangeError::Invalid`].
     Invalid(Vec<EditError>),
     /// See [`RuleChangeError::KeyReused`].
@@ -70,10 +70,10 @@ pub enum ChangeRefused {
 /// Why it was refused: that is sent, too.
 pub fn changed(outcome: Result<RuleChange, RuleChangeError>) -> Changed {
     match outcome {
-        Ok(change) => Ok((Json((*change.rules).clone()), change.effective_epoch)),
+        Ok(change) => Ok(((*change.rules).clone(), change.effective_epoch)),
         Err(error) => Err(match error {
             RuleChangeError::Conflict { current } => {
-                ChangeRefused::Conflict(Box::new(Json((*current).clone())))
+                ChangeRefused::Conflict(Box::new((*current).clone()))
             }
             RuleChangeError::Invalid(errors) => ChangeRefused::Invalid(errors),
             RuleChangeError::KeyReused => ChangeRefused::KeyReused,
@@ -88,33 +88,13 @@ pub fn changed(outcome: Result<RuleChange, RuleChangeError>) -> Changed {
 /// Why the change was refused.
 pub fn read_changed(changed: Changed) -> Result<RuleChange, RuleChangeError> {
     match changed {
-        Ok((rules, effective_epoch)) => {
-            Ok(RuleChange { rules: Arc::new(rules.0), effective_epoch })
-        }
+        Ok((rules, effective_epoch)) => Ok(RuleChange { rules: Arc::new(rules), effective_epoch }),
         Err(ChangeRefused::Conflict(current)) => {
-            Err(RuleChangeError::Conflict { current: Arc::new(current.0) })
+            Err(RuleChangeError::Conflict { current: Arc::new(*current) })
         }
         Err(ChangeRefused::Invalid(errors)) => Err(RuleChangeError::Invalid(errors)),
         Err(ChangeRefused::KeyReused) => Err(RuleChangeError::KeyReused),
         Err(ChangeRefused::Service(error)) => Err(error.into()),
-    }
-}
-
-/// A value that travels as JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Json<T>(pub T);
-
-impl<T: Serialize> Serialize for Json<T> {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let text = serde_json::to_vec(&self.0).map_err(serde::ser::Error::custom)?;
-        to.serialize_bytes(&text)
-    }
-}
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Bytes::deserialize(from)?;
-        serde_json::from_slice(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -126,7 +106,7 @@ fn options() -> impl Options {
 ///
 /// # Errors
 /// [`ServiceError::Limit`] when it is longer than a message may be.
-pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, ServiceError> {
+pub fn encode<T: Crossing>(message: &T) -> Result<Vec<u8>, ServiceError> {
     options().serialize(message).map_err(|error| match *error {
         bincode::ErrorKind::SizeLimit => ServiceError::Limit(format!(
             "an answer has more than {} MB; ask for a shorter page",
@@ -140,13 +120,13 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, ServiceError> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn decode<T: DeserializeOwned>(message: &[u8]) -> Result<T, String> {
+pub fn decode<T: Crossing>(message: &[u8]) -> Result<T, String> {
     options().deserialize(message).map_err(|error| error.to_string())
 }
 
 /// An answer as bytes; why there is none, if it is too long.
 #[must_use]
-pub fn answer<T: Serialize>(answer: &Result<T, ServiceError>) -> Vec<u8> {
+pub fn answer<T: Crossing>(answer: &Result<T, ServiceError>) -> Vec<u8> {
     encode(answer).unwrap_or_else(|error| {
         let refusal: Result<(), ServiceError> = Err(error);
         encode(&refusal).expect("an error is short")
