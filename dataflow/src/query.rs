@@ -361,6 +361,10 @@ pub struct SourceStatus {
     pub idle: bool,
     /// What happened to its records.
     pub counts: SourceCounts,
+    /// Why it cannot be read now, or could not be read further.
+    pub error: Option<String>,
+    /// What of it could not be read any more, since the process started; the latest.
+    pub missing: Option<String>,
 }
 
 /// What happened to the records of a source.

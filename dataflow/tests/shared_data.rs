@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use spoor_dataflow::config::Config;
 use spoor_dataflow::decode::{BadCode, Decoder, Format, Mapping};
+use spoor_dataflow::source::opening::Stop;
 use spoor_dataflow::source::{self, Next, SourceSpec};
 
 /// The folder of real data.
@@ -37,7 +38,7 @@ struct Seen {
 
 fn read(path: &Path, format: Option<Format>) -> Seen {
     let spec = SourceSpec::File { path: path.into(), format: format.map(Arc::new) };
-    let mut source = source::open(&spec, 0).unwrap();
+    let mut source = source::open(&spec, 0, &Stop::default()).unwrap();
     let (mut decoder, mut seen) = (Decoder::new(), Seen::default());
     while let Next::Chunk(chunk) = source.next().unwrap() {
         seen.format = chunk.format.to_string();

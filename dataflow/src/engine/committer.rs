@@ -261,6 +261,7 @@ impl Committer {
             open_sessions: self.open.count(),
             sources: self.sources.iter().map(|source| source.status(settings)).collect(),
             regroup: plan.regroup.clone().filter(|regroup| !regroup.is_done_by(plan.epoch)),
+            health: Arc::clone(&context.health),
             hot: Arc::clone(&context.hot),
             hot_bytes_max: context.hot_bytes_max,
             workers: context.workers,

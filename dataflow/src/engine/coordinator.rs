@@ -247,6 +247,7 @@ impl Coordinator {
                 self.open.ended.push(source);
                 self.source_ended();
             }
+            FromSource::Stopped(_) => self.source_ended(),
             FromSource::Failed(_, error) => {
                 // It was not read to its end: the next start tries it again.
                 self.context.source_failed(&error);

@@ -53,7 +53,9 @@ pub fn divide(specs: Vec<SourceSpec>, told: &Told<'_>) -> Result<Vec<Reading>, E
     for spec in specs {
         let reading = match &spec {
             SourceSpec::File { .. } => told.file(spec)?,
-            SourceSpec::Follow { .. } | SourceSpec::Stdin { .. } => Some(told.own(spec)?),
+            SourceSpec::Follow { .. } | SourceSpec::Stream { .. } | SourceSpec::Stdin { .. } => {
+                Some(told.own(spec)?)
+            }
             SourceSpec::Part { .. } | SourceSpec::Directory { .. } => None,
         };
         readings.extend(reading);
@@ -159,6 +161,7 @@ pub fn read_row(name: &str, row: &[u8]) -> Result<SourceRow, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::opening::Stop;
     use crate::source::{Next, Source, open};
 
     fn standing(files: &[(&str, Option<u64>)], rows: &[(&str, SourceRow)]) -> Standing {
@@ -200,7 +203,7 @@ mod tests {
         let read = |process: usize, standings: &[Standing]| {
             let told = Told { process, standings };
             let reading = divide(vec![spec.clone()], &told).unwrap().remove(0);
-            let text = text(&mut *open(&reading.spec, 0).unwrap());
+            let text = text(&mut *open(&reading.spec, 0, &Stop::default()).unwrap());
             (reading.row, text)
         };
         let parts: Vec<_> = (0..3).map(|process| read(process, &first)).collect();

@@ -1,16 +1,23 @@
 //! The threads that read sources, and what they send the coordinator.
 //!
-//! Each source has one thread; all send into one bounded channel, so a coordinator that does not
-//! keep up makes them wait: memory does not grow with the input, and nothing is dropped.
+//! One thread follows all followed files, a few read the files that end, each one after the other,
+//! and every stream has its own, because it waits. All send into one bounded channel, so a
+//! coordinator that does not keep up makes them wait: memory does not grow with the input, and
+//! nothing is dropped. A source that was told to stop has not ended.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 use crate::engine::divide::Reading;
-use crate::source::{self, Chunk, Next, POLL_INTERVAL, SourceError, SourceId};
+use crate::engine::health::Health;
+use crate::engine::limits::READER_THREADS_MAX;
+use crate::source::opening::Stop;
+use crate::source::watch::Watcher;
+use crate::source::{self, Chunk, LOOK_INTERVAL, Next, Source, SourceError, SourceId, SourceSpec};
 
 /// What a source's thread says.
 #[derive(Debug)]
@@ -21,56 +28,189 @@ pub enum FromSource {
     End(SourceId),
     /// It cannot be read further.
     Failed(SourceId, SourceError),
+    /// It was told to stop: the next start goes on.
+    Stopped(SourceId),
 }
 
-/// Starts the thread of a source, behind its checkpoint if it has one.
+/// What every thread has.
+#[derive(Clone)]
+pub struct Shared {
+    /// To the coordinator.
+    pub to: Sender<FromSource>,
+    /// When to stop.
+    pub stop: Stop,
+    /// Where what is wrong is told.
+    pub health: Arc<Health>,
+}
+
+type Numbered = (SourceId, Reading);
+
+/// Starts the threads of sources, each read behind its checkpoint if it has one.
 ///
 /// # Errors
 /// The system has no thread left.
-pub fn spawn(
-    id: SourceId,
-    reading: Reading,
-    to: Sender<FromSource>,
-    stop: Arc<AtomicBool>,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("source-{}", id.0)).spawn(move || {
-        let last = match read(id, &reading, &to, &stop) {
-            Ok(()) => FromSource::End(id),
-            Err(error) => FromSource::Failed(id, error),
-        };
-        // The coordinator is gone when everything stops.
-        let _ = to.send(last);
-    })
+pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let is_followed = |(_, one): &Numbered| matches!(one.spec, SourceSpec::Follow { .. });
+    let (followed, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(is_followed);
+    let (streams, files): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|(_, reading)| reading.spec.is_new_each_time());
+    let mut threads = Vec::new();
+    if !followed.is_empty() {
+        let shared = shared.clone();
+        threads.push(thread("follow".into(), move || follow(followed, &shared))?);
+    }
+    for (id, reading) in streams {
+        let shared = shared.clone();
+        threads.push(thread(format!("stream-{}", id.0), move || shared.read_out(id, &reading))?);
+    }
+    let readers = files.len().min(READER_THREADS_MAX);
+    let files = Arc::new(Mutex::new(VecDeque::from(files)));
+    for number in 0..readers {
+        let (shared, files) = (shared.clone(), Arc::clone(&files));
+        threads.push(thread(format!("reader-{number}"), move || {
+            // The lock is not held while a file is read.
+            let next = || files.lock().pop_front();
+            while let Some((id, reading)) = next() {
+                shared.read_out(id, &reading);
+            }
+        })?);
+    }
+    Ok(threads)
 }
 
-fn read(
-    id: SourceId,
-    reading: &Reading,
-    to: &Sender<FromSource>,
-    stop: &AtomicBool,
-) -> Result<(), SourceError> {
+fn thread(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name).spawn(run)
+}
+
+fn open(reading: &Reading, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
     let (spec, checkpoint) = (&reading.spec, &reading.row.checkpoint);
-    let mut source = match checkpoint.is_empty() {
-        false => source::resume(spec, checkpoint)?,
-        true => source::open(spec, 0)?,
-    };
-    let own_name = (reading.name != spec.name()).then_some(&reading.name);
-    while !stop.load(Ordering::Acquire) {
-        match source.next()? {
-            Next::Chunk(mut chunk) => {
-                chunk.source = id;
-                if let Some(own_name) = own_name {
-                    // What follows the name tells the files of a followed one apart.
-                    let rest = chunk.name.strip_prefix(source.name()).unwrap_or_default();
-                    chunk.name = format!("{own_name}{rest}").into();
-                }
-                if to.send(FromSource::Chunk(chunk)).is_err() {
-                    return Ok(());
-                }
+    match checkpoint.is_empty() {
+        false => source::resume(spec, checkpoint, stop),
+        true => source::open(spec, 0, stop),
+    }
+}
+
+impl Shared {
+    /// Whether the coordinator still listens: it is gone when everything stops.
+    fn send(&self, what: FromSource) -> bool {
+        self.to.send(what).is_ok()
+    }
+
+    /// Hands over a chunk, named as its source is in the whole cluster.
+    fn hand_over(&self, id: SourceId, reading: &Reading, own: &str, mut chunk: Chunk) -> bool {
+        chunk.source = id;
+        if reading.name != own {
+            // What follows the name tells the files of a followed one apart.
+            let rest = chunk.name.strip_prefix(own).unwrap_or_default();
+            chunk.name = format!("{}{rest}", reading.name).into();
+        }
+        self.send(FromSource::Chunk(chunk))
+    }
+
+    /// How a source came to no more.
+    fn close(&self, id: SourceId, result: Result<(), SourceError>) {
+        let is_stopped = self.stop.is_set();
+        self.send(match result {
+            _ if is_stopped => FromSource::Stopped(id),
+            Ok(()) => FromSource::End(id),
+            Err(error) => {
+                self.health.failed(id, error.to_string());
+                FromSource::Failed(id, error)
             }
-            Next::Idle => std::thread::sleep(POLL_INTERVAL),
-            Next::End => return Ok(()),
+        });
+    }
+
+    /// Reads a source that has an end.
+    fn read_out(&self, id: SourceId, reading: &Reading) {
+        let result = self.read_to_end(id, reading);
+        self.close(id, result);
+    }
+
+    fn read_to_end(&self, id: SourceId, reading: &Reading) -> Result<(), SourceError> {
+        if self.stop.is_set() {
+            return Ok(());
+        }
+        let mut source = open(reading, &self.stop)?;
+        while !self.stop.is_set() {
+            match source.next()? {
+                Next::Chunk(chunk) => {
+                    if !self.hand_over(id, reading, source.name(), chunk) {
+                        return Ok(());
+                    }
+                }
+                Next::Missing(what) => self.health.missing(id, what),
+                Next::Failing(error) => {
+                    self.health.failing(id, error.to_string());
+                    std::thread::sleep(LOOK_INTERVAL);
+                }
+                Next::Idle => std::thread::sleep(LOOK_INTERVAL),
+                Next::End => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a followed file once; whether it has more.
+    fn look(&self, one: &mut Followed) -> Result<bool, SourceError> {
+        let (id, reading) = (one.id, &one.reading);
+        match one.source.next()? {
+            Next::Chunk(chunk) => return Ok(self.hand_over(id, reading, one.source.name(), chunk)),
+            Next::Missing(what) => {
+                self.health.missing(id, what);
+                return Ok(true);
+            }
+            Next::Failing(error) => self.health.failing(id, error.to_string()),
+            Next::Idle | Next::End => self.health.well(id, &reading.name),
+        }
+        Ok(false)
+    }
+}
+
+/// A followed file.
+struct Followed {
+    id: SourceId,
+    reading: Reading,
+    source: Box<dyn Source>,
+}
+
+/// Follows all followed files, each one chunk at a time.
+fn follow(files: Vec<Numbered>, shared: &Shared) {
+    let mut followed: Vec<Option<Followed>> = Vec::new();
+    let mut paths = Vec::new();
+    for (id, reading) in files {
+        if let SourceSpec::Follow { path, .. } = &reading.spec {
+            paths.push(path.clone());
+            followed.push(match open(&reading, &shared.stop) {
+                Ok(source) => Some(Followed { id, reading, source }),
+                Err(error) => {
+                    shared.close(id, Err(error));
+                    None
+                }
+            });
         }
     }
-    Ok(())
+    let mut watcher = Watcher::new(paths);
+    let mut due: BTreeSet<usize> = (0..followed.len()).collect();
+    while !shared.stop.is_set() && followed.iter().any(Option::is_some) {
+        due.retain(|&at| {
+            let Some(one) = followed[at].as_mut().filter(|_| !shared.stop.is_set()) else {
+                return false;
+            };
+            match shared.look(one) {
+                Ok(has_more) => has_more,
+                Err(error) => {
+                    let id = one.id;
+                    followed[at] = None;
+                    shared.close(id, Err(error));
+                    false
+                }
+            }
+        });
+        if due.is_empty() && !shared.stop.is_set() {
+            due = watcher.wait();
+        }
+    }
+    for one in followed.into_iter().flatten() {
+        shared.close(one.id, Ok(()));
+    }
 }

@@ -8,6 +8,8 @@ pub const PUSH_ERRORS_MAX: usize = 100;
 pub const DEAD_LETTERS_PER_CHUNK_MAX: usize = 1000;
 /// Closed epochs that wait for their commit before input waits too.
 pub const EPOCHS_IN_FLIGHT_MAX: usize = 4;
+/// Threads that read files to their ends; more files wait for their turn.
+pub const READER_THREADS_MAX: usize = 8;
 /// Chunks that wait for an epoch.
 pub const CHUNKS_WAITING_MAX: usize = 4;
 /// An epoch is closed at this age when nothing waits and the one before it is committed.

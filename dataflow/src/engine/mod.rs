@@ -1,7 +1,7 @@
 //! The engine: threads, epochs, the graph, commit, and the services it offers.
 //!
 //! One coordinator makes epochs, timely's workers process them, one committer makes each durable
-//! and visible; each source has a thread. `plan.rs` is where they meet. The engine ends when it is
+//! and visible; a few threads read the sources. `plan.rs` is where they meet. The engine ends when it is
 //! told to, or, for a replay, when its sources have ended; it then has committed everything it took.
 //! After a failure nothing more is committed, every service answers that the engine is stopped, and
 //! [`Engine::join`] says why: the next start resumes from the last committed epoch.
@@ -16,6 +16,7 @@ pub mod coordinator;
 pub mod divide;
 pub mod feed;
 pub mod graph;
+pub mod health;
 pub mod hot;
 pub mod ingest;
 pub mod inputs;
@@ -55,12 +56,14 @@ use crate::engine::ask::history::History;
 use crate::engine::ask::{Answerer, Peers};
 use crate::engine::command::Command;
 use crate::engine::feed::Feed;
+use crate::engine::health::Health;
 use crate::engine::hot::HotBytes;
 use crate::engine::mail::{Mail, Note};
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
 use crate::query::Status;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
+use crate::source::opening::Stop;
 use crate::source::{SourceError, SourceId, SourceSpec};
 use crate::store::{Store, StoreError, StoreNumbers, StoreView};
 
@@ -173,6 +176,8 @@ pub struct Context {
     pub(crate) store: Store,
     pub(crate) feed: Feed,
     pub(crate) hot: Arc<HotBytes>,
+    /// What is wrong with its sources.
+    pub(crate) health: Arc<Health>,
     pub(crate) workers: usize,
     /// The number of this process.
     pub(crate) process: usize,
@@ -350,7 +355,7 @@ pub struct Engine {
     pub(crate) context: Arc<Context>,
     pub(crate) commands: Sender<Command>,
     pub(crate) pushes: Sender<Command>,
-    pub(crate) sources_stop: Arc<AtomicBool>,
+    pub(crate) sources_stop: Stop,
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
@@ -363,7 +368,7 @@ impl Engine {
 
     /// Asks it to commit what it took and end.
     pub fn stop(&self) {
-        self.sources_stop.store(true, Ordering::Release);
+        self.sources_stop.set();
         // It may have ended by itself.
         let _ = self.commands.send(Command::Stop);
     }

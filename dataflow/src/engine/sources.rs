@@ -111,6 +111,8 @@ impl SourceState {
             watermark: self.watermark(settings).map(EventTime::millis),
             idle: self.is_idle(settings),
             counts: self.row.counts,
+            error: None,
+            missing: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use spoor_operators::time::EventTime;
 
 use crate::engine::Published;
 use crate::engine::clock::wall_clock;
+use crate::engine::health::Health;
 use crate::engine::hot::HotBytes;
 use crate::engine::regroup::Regroup;
 use crate::query::{SourceStatus, Status};
@@ -20,6 +21,8 @@ pub struct Standing {
     pub open_sessions: u64,
     /// By source.
     pub sources: Vec<SourceStatus>,
+    /// What is wrong with them, also since then.
+    pub health: Arc<Health>,
     /// A change of rules on its way.
     pub regroup: Option<Arc<Regroup>>,
     /// What the workers hold.
@@ -53,6 +56,8 @@ impl Published {
 
 impl Standing {
     fn status(&self, numbers: &StoreNumbers, rules_version: u64) -> Status {
+        let mut sources = self.sources.clone();
+        self.health.add_to(&mut sources);
         Status {
             // The view knows its epoch.
             epoch: 0,
@@ -61,7 +66,7 @@ impl Standing {
             open_sessions: self.open_sessions,
             sessions: numbers.sessions,
             requests: numbers.requests,
-            sources: self.sources.clone(),
+            sources,
             hot_bytes: self.hot.total(),
             hot_budget_bytes: self.hot_bytes_max as u64,
             resident_bytes: resident_bytes(),

@@ -27,6 +27,7 @@ use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Coordinator, Start};
 use crate::engine::divide::{Reading, Told, divide, own_name, read_row, readable};
 use crate::engine::feed::Feed;
+use crate::engine::health::Health;
 use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
 use crate::engine::join::{self, Joined};
@@ -42,6 +43,7 @@ use crate::engine::{
     Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
 };
 use crate::source::SourceId;
+use crate::source::opening::Stop;
 use crate::store::{Store, StoreError};
 
 impl Engine {
@@ -169,8 +171,10 @@ fn context(
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
     let hot = Arc::new(HotBytes::new(settings.workers));
+    let health = Arc::new(Health::default());
     let standing = Standing {
         watermark: known.watermark,
+        health: Arc::clone(&health),
         open_sessions: known.open.count(),
         sources: statuses.collect(),
         regroup: None,
@@ -189,6 +193,7 @@ fn context(
         plan: Arc::new(Plan::after(committed)),
         feed: Feed::after(committed),
         hot,
+        health,
         workers: settings.workers,
         first_epoch: committed.0 + 1,
         hot_bytes_max: settings.hot_bytes_max,
@@ -230,7 +235,7 @@ fn spawn_all(
     let (inputs_out, inputs): (Sender<FromSource>, _) = bounded(CHUNKS_WAITING_MAX);
     let (closed_out, closed) = unbounded();
     let progress = Arc::new(Progress::new(context.workers));
-    let sources_stop = Arc::new(AtomicBool::new(false));
+    let sources_stop = Stop::default();
     let mut threads = Vec::new();
 
     let channels =
@@ -277,16 +282,10 @@ fn spawn_all(
     let links = joined.map(|joined| joined.connections.into_links(&watch)).transpose()?;
     let shared = Arc::clone(&context);
     threads.push(thread("dataflow", move || run_workers(&shared, &progress, &inbox, links))?);
-    for (id, reading) in to_read {
-        let (to, stop) = (inputs_out.clone(), Arc::clone(&sources_stop));
-        let waits_for_ever = reading.spec.is_new_each_time();
-        let reader = inputs::spawn(id, reading, to, stop);
-        let reader = reader.map_err(|error| EngineError::Thread(error.to_string()))?;
-        // Nothing wakes a read of standard input, so nobody may wait for that thread.
-        if !waits_for_ever {
-            threads.push(reader);
-        }
-    }
+    let health = Arc::clone(&context.health);
+    let reading = inputs::Shared { to: inputs_out, stop: sources_stop.clone(), health };
+    let readers = inputs::spawn(to_read, &reading);
+    threads.extend(readers.map_err(|error| EngineError::Thread(error.to_string()))?);
     Ok(Engine { context, commands, pushes, sources_stop, threads })
 }
 

@@ -47,12 +47,18 @@ impl Cutter {
         Self { start, ..Self::default() }
     }
 
-    /// Where to append, and at most how much. There is always room when [`Cutter::cut`] had
-    /// nothing.
-    pub fn room(&mut self) -> (&mut Vec<u8>, usize) {
-        let room = BUFFER_BYTES - self.buffer.len().min(BUFFER_BYTES);
-        self.buffer.reserve(room);
+    /// Where to append, and at most how much: `want` bytes, or what a chunk leaves. Memory is
+    /// taken for that alone. There is always room when [`Cutter::cut`] had nothing.
+    pub fn room(&mut self, want: usize) -> (&mut Vec<u8>, usize) {
+        let room = (BUFFER_BYTES - self.buffer.len().min(BUFFER_BYTES)).min(want);
+        self.buffer.reserve_exact(room);
         (&mut self.buffer, room)
+    }
+
+    /// Bytes of memory it holds.
+    #[cfg(test)]
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// Forgets what was read from `until` on.
@@ -130,7 +136,7 @@ mod tests {
             if rest.is_empty() {
                 return pieces;
             }
-            let (buffer, room) = cutter.room();
+            let (buffer, room) = cutter.room(usize::MAX);
             let (now, later) = rest.split_at(step.min(room).min(rest.len()));
             buffer.extend_from_slice(now);
             rest = later;

@@ -1,4 +1,4 @@
-//! A stream that has an end: a file, or standard input; plain or compressed.
+//! A stream that has an end: a file, a pipe, or standard input; plain or compressed.
 //!
 //! Lines are cut into chunks as they are read. A document (a HAR, or JSON whose mapping unwraps
 //! records) is one chunk, and so bounded in size. The format, when it is not given, comes from the
@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::chunk::{Chunk, Content};
 use super::cut::{Cutter, Piece, When};
+use super::opening::{self, Stop};
 use super::{Next, Source, SourceError};
 use crate::decode::compress;
 use crate::decode::detect::{DETECT_BYTES, detect, detect_live};
@@ -64,7 +65,7 @@ impl Input {
     }
 
     /// Skips bytes of the uncompressed stream; answers how many there were.
-    fn skip(&mut self, len: u64) -> io::Result<u64> {
+    fn skip(&mut self, len: u64, stop: &Stop) -> io::Result<u64> {
         match self {
             Self::Plain(file) => {
                 let at = file.stream_position()?;
@@ -72,9 +73,7 @@ impl Input {
                 file.seek(SeekFrom::Start(at + len.min(left)))?;
                 Ok(len.min(left))
             }
-            Self::Whole(input) | Self::Live(Some(input)) => {
-                io::copy(&mut input.take(len), &mut io::sink())
-            }
+            Self::Whole(input) | Self::Live(Some(input)) => opening::skip(&mut **input, len, stop),
             Self::Live(None) => Ok(0),
         }
     }
@@ -91,6 +90,7 @@ pub(super) struct Stream {
     /// Offset of the stream's first byte.
     first: u64,
     started: bool,
+    stop: Stop,
     cutter: Cutter,
     ended: bool,
     /// A failure that is told after what came before it.
@@ -102,11 +102,13 @@ pub(super) fn open(
     path: &Path,
     format: Option<Arc<Format>>,
     resume_at: u64,
+    stop: &Stop,
 ) -> Result<Box<dyn Source>, SourceError> {
     let name = path.display().to_string();
     let failed = |error| SourceError::Io { name: name.clone(), offset: 0, error };
-    let input = File::open(path).and_then(Input::file).map_err(failed)?;
+    let input = opening::regular(path).and_then(Input::file).map_err(failed)?;
     let mut stream = Stream::new(name.clone().into(), input, format, resume_at);
+    stream.stop = stop.clone();
     stream.start()?;
     Ok(Box::new(stream))
 }
@@ -120,7 +122,7 @@ pub(super) fn open_range(
 ) -> Result<Stream, SourceError> {
     let name = path.display().to_string();
     let failed = |error| SourceError::Io { name: name.clone(), offset: from, error };
-    let file = File::open(path).map_err(failed)?;
+    let file = opening::regular(path).map_err(failed)?;
     let mut stream = Stream::new(name.clone().into(), Input::Plain(file), format, from);
     stream.until = until;
     stream.start()?;
@@ -134,7 +136,7 @@ pub(super) fn divisible(
 ) -> Result<Option<u64>, SourceError> {
     let name = path.display().to_string();
     let failed = |error| SourceError::Io { name: name.clone(), offset: 0, error };
-    let Input::Plain(file) = File::open(path).and_then(Input::file).map_err(failed)? else {
+    let Input::Plain(file) = opening::regular(path).and_then(Input::file).map_err(failed)? else {
         return Ok(None);
     };
     let len = file.metadata().map_err(failed)?.len();
@@ -154,6 +156,7 @@ impl Stream {
             until: u64::MAX,
             first: 0,
             started: false,
+            stop: Stop::default(),
             cutter: Cutter::default(),
             ended: false,
             failed: None,
@@ -221,7 +224,8 @@ impl Stream {
             None => (Vec::new(), offset - head.len() as u64),
         };
         if missing > 0 {
-            let skipped = self.input.skip(missing).map_err(|error| self.io_error(error))?;
+            let skipped = self.input.skip(missing, &self.stop);
+            let skipped = skipped.map_err(|error| self.io_error(error))?;
             if skipped < missing {
                 let reason = format!(
                     "it was read to byte {offset} before, but now has only {} bytes",
@@ -231,15 +235,15 @@ impl Stream {
             }
         }
         self.cutter = Cutter::at(offset);
-        self.cutter.room().0.extend_from_slice(&kept);
+        self.cutter.room(kept.len()).0.extend_from_slice(&kept);
         Ok(())
     }
 
     /// Reads up to `most` bytes, and notes the end or a failure.
     fn read(&mut self, most: usize) {
         let left = usize::try_from(self.until - self.cutter.read_to()).unwrap_or(usize::MAX);
-        let (buffer, room) = self.cutter.room();
-        match self.input.read(buffer, room.min(most).min(left)) {
+        let (buffer, room) = self.cutter.room(most.min(left));
+        match self.input.read(buffer, room) {
             Ok(read) => self.ended = read == 0,
             Err(error) => self.failed = Some(error),
         }

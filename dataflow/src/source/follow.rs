@@ -1,105 +1,60 @@
-//! A followed file: it grows, is renamed and begun anew (rotation), or cut to nothing (truncation).
+//! A followed file: it grows, is renamed and begun anew (rotation), copied and cut (truncation).
 //!
-//! An open file is read to its end before its successor is opened, and the successor is opened only
-//! when it has bytes, because a writer may go on writing to the renamed file until then. Each new
-//! beginning gets a number, so that implicit ids never repeat. Truncation is seen by length, and by
-//! a hash of the file's first bytes, so also when the file has grown past the old place since.
+//! What is at the path is read as it grows. A rotated file is read on beside its successor until it
+//! was silent for [`ROTATED_SILENCE`], because its writers let go of it one by one. What was rotated
+//! while nobody looked, plain or compressed, is found by [`super::rotated`]; what is not found is
+//! said, once, as [`Next::Missing`]. Each new beginning gets a number, so that implicit ids never
+//! repeat. Truncation is seen by length and by the first bytes, so also when the file has grown past
+//! the old place since.
 //!
-//! Known limit: of two rotations between two looks, or while nobody followed, the file in between
-//! is not read.
+//! Invariants: a checkpoint holds the place in every file that is read; nothing that fails ends the
+//! source: it is tried again at the next look, and nothing is decided about a file that was not read.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::File;
+use std::io::{self, Read as _, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use bytes::Bytes;
-use spoor_operators::wire::{Malformed, Reader, put_u64};
-use xxhash_rust::xxh3::xxh3_64;
+use std::time::{Duration, Instant};
 
 use super::cut::{Cutter, Piece, When};
-use super::{Chunk, Next, Source, SourceError, SourceId};
+use super::opening::{self, Stop};
+use super::place::{self, FINGERPRINT_BYTES, Fingerprint, Place, Stretch};
+use super::rotated::{self, Body, Sibling};
+use super::{CHUNK_BYTES, Chunk, Content, Next, Source, SourceError, SourceId};
 use crate::decode::Format;
-use crate::decode::detect::{detect, detect_live};
+use crate::decode::detect::{DETECT_BYTES, detect, detect_live};
 
-/// Bytes of a file's beginning that tell it from another with the same inode.
-const FINGERPRINT_BYTES: usize = 1 << 10;
-/// First byte of an encoded place.
-const PLACE_VERSION: u8 = 1;
+/// How long a rotated file is silent before it is let go of, and its last line taken as it is.
+pub const ROTATED_SILENCE: Duration = Duration::from_secs(300);
 
-/// Which file, and how its first bytes were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Fingerprint {
-    device: u64,
-    inode: u64,
-    /// How many first bytes are hashed.
-    len: u64,
-    hash: u64,
+/// One file of the source.
+struct Log {
+    place: Place,
+    cutter: Cutter,
+    /// None: it could not be opened yet.
+    body: Option<Body>,
+    /// Where it was when it was last looked for.
+    path: PathBuf,
+    /// It was not written to since.
+    quiet: Instant,
+    /// It was read to its end, and is not read on.
+    done: bool,
 }
 
-impl Fingerprint {
-    fn of(file: &File, len: u64) -> io::Result<Self> {
-        let known = file.metadata()?;
-        let mut head = vec![0; (known.len().min(len) as usize).min(FINGERPRINT_BYTES)];
-        file.read_exact_at(&mut head, 0)?;
-        let (len, hash) = (head.len() as u64, xxh3_64(&head));
-        Ok(Self { device: known.dev(), inode: known.ino(), len, hash })
-    }
-
-    fn is_of(&self, known: &Metadata) -> bool {
-        (self.device, self.inode) == (known.dev(), known.ino())
-    }
+/// Why the format of a file is not known.
+enum Refused {
+    /// It was given, and is of another kind.
+    ForEver(String),
+    /// It cannot be told from what is there.
+    ForNow(String),
 }
 
-/// A place in a followed file: what a chunk's checkpoint holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    fingerprint: Fingerprint,
-    /// Number of the file: how often a new one was begun.
-    number: u64,
-    offset: u64,
-}
-
-impl Place {
-    fn encode(&self) -> Bytes {
-        let mut bytes = vec![PLACE_VERSION];
-        let Fingerprint { device, inode, len, hash } = self.fingerprint;
-        for field in [device, inode, len, hash, self.number, self.offset] {
-            put_u64(&mut bytes, field);
-        }
-        bytes.into()
-    }
-
-    /// Reads a chunk's checkpoint.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut from = Reader(bytes);
-        if from.u8()? != PLACE_VERSION {
-            return Err(Malformed("version of a place"));
-        }
-        let mut fields = [0; 6];
-        for field in &mut fields {
-            *field = from.u64()?;
-        }
-        let [device, inode, len, hash, number, offset] = fields;
-        let fingerprint = Fingerprint { device, inode, len, hash };
-        if from.is_empty() {
-            Ok(Self { fingerprint, number, offset })
-        } else {
-            Err(Malformed("bytes after a place"))
-        }
-    }
-}
-
-/// Where to begin when the file is first opened.
-enum Begin {
-    At(u64),
-    Behind(Place),
-    /// Opened before.
-    Anew,
+/// What reading a rotated file came to.
+enum Step {
+    Chunk(Chunk),
+    Idle,
+    Done,
 }
 
 /// A followed file.
@@ -107,153 +62,452 @@ pub(super) struct Follow {
     path: PathBuf,
     name: Arc<str>,
     format: Option<Arc<Format>>,
-    begin: Begin,
-    file: Option<File>,
-    fingerprint: Fingerprint,
-    number: u64,
-    cutter: Cutter,
+    stop: Stop,
+    silence: Duration,
+    /// Where an earlier run was, the newest file first; none: that is settled.
+    resume: Option<Vec<Place>>,
+    current: Option<Log>,
+    /// The oldest first.
+    rotated: Vec<Log>,
+    /// The newest of the files before the one that is opened next: there may be others in between.
+    before: Option<Place>,
+    /// Number of the next file.
+    next_number: u64,
+    /// Where the first file is begun.
+    first_offset: u64,
+    /// What cannot be read any more, to be told.
+    missing: Vec<String>,
+    /// Why something could not be read at the last look.
+    trouble: Option<SourceError>,
 }
 
 impl Follow {
-    pub(super) fn at(path: &Path, format: Option<Arc<Format>>, offset: u64) -> Self {
-        Self::new(path, format, Begin::At(offset))
-    }
-
-    pub(super) fn behind(path: &Path, format: Option<Arc<Format>>, place: Place) -> Self {
-        Self::new(path, format, Begin::Behind(place))
-    }
-
-    fn new(path: &Path, format: Option<Arc<Format>>, begin: Begin) -> Self {
+    pub(super) fn at(path: &Path, format: Option<Arc<Format>>, offset: u64, stop: &Stop) -> Self {
         Self {
             path: path.into(),
             name: path.display().to_string().into(),
             format,
-            begin,
-            file: None,
-            fingerprint: Fingerprint::default(),
-            number: 0,
-            cutter: Cutter::default(),
+            stop: stop.clone(),
+            silence: ROTATED_SILENCE,
+            resume: None,
+            current: None,
+            rotated: Vec::new(),
+            before: None,
+            next_number: 0,
+            first_offset: offset,
+            missing: Vec::new(),
+            trouble: None,
         }
     }
 
-    /// Opens what is at the path, if anything is.
-    fn open(&mut self) -> io::Result<()> {
-        let Some(file) = open_file(&self.path)? else { return Ok(()) };
-        match std::mem::replace(&mut self.begin, Begin::Anew) {
-            Begin::At(offset) => self.begin_with(file, 0, offset),
-            Begin::Behind(place) => match self.find(place, file)? {
-                Ok(found) => self.begin_with(found, place.number, place.offset),
-                Err(other) => self.begin_with(other, place.number + 1, 0),
-            },
-            Begin::Anew => self.begin_with(file, self.number, 0),
-        }
+    pub(super) fn behind(
+        path: &Path,
+        format: Option<Arc<Format>>,
+        places: Vec<Place>,
+        stop: &Stop,
+    ) -> Self {
+        let next_number = places.iter().map(|place| place.number + 1).max().unwrap_or(0);
+        Self { resume: Some(places), next_number, ..Self::at(path, format, 0, stop) }
     }
 
-    /// The file a place is in: the one at the path, or it was renamed within its directory. Else
-    /// the one at the path is another.
-    fn find(&self, place: Place, file: File) -> io::Result<Result<File, File>> {
-        let same = |file: &File| -> io::Result<bool> {
-            let known = place.fingerprint.is_of(&file.metadata()?);
-            let now = Fingerprint::of(file, place.fingerprint.len)?;
-            Ok(known && now == place.fingerprint && file.metadata()?.len() >= place.offset)
+    /// With another patience than [`ROTATED_SILENCE`].
+    #[cfg(test)]
+    pub(super) fn patient_for(self, silence: Duration) -> Self {
+        Self { silence, ..self }
+    }
+
+    /// Bytes of memory it holds between two looks.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        let logs = self.current.iter().chain(&self.rotated);
+        logs.map(|log| log.cutter.held_bytes()).sum()
+    }
+
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    fn io_error(&self, path: &Path, offset: u64, error: io::Error) -> SourceError {
+        let name = match path == self.path {
+            true => self.name.to_string(),
+            false => format!("{} (rotated: {})", self.name, path.display()),
         };
-        if same(&file)? {
-            return Ok(Ok(file));
-        }
-        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        for entry in std::fs::read_dir(directory.unwrap_or(Path::new(".")))? {
-            let entry = entry?;
-            if !entry.metadata().is_ok_and(|known| place.fingerprint.is_of(&known)) {
-                continue;
-            }
-            if let Some(renamed) = open_file(&entry.path())?
-                && same(&renamed)?
-            {
-                return Ok(Ok(renamed));
-            }
-        }
-        Ok(Err(file))
+        SourceError::Io { name, offset, error }
     }
 
-    fn begin_with(&mut self, mut file: File, number: u64, offset: u64) -> io::Result<()> {
-        file.seek(SeekFrom::Start(offset))?;
-        self.fingerprint = Fingerprint::of(&file, FINGERPRINT_BYTES as u64)?;
-        self.number = number;
-        self.cutter = Cutter::at(offset);
-        self.file = Some(file);
-        Ok(())
+    /// Notes a failure of which the next look may be free.
+    fn note(&mut self, error: io::Error, path: &Path, offset: u64) {
+        self.trouble = Some(self.io_error(path, offset, error));
     }
 
-    /// Reads what there is, up to a chunk; answers how much.
-    fn read(&mut self) -> io::Result<usize> {
-        let Some(file) = &mut self.file else { return Ok(0) };
-        let (buffer, room) = self.cutter.room();
-        file.by_ref().take(room as u64).read_to_end(buffer)
-    }
-
-    /// Whether the open file was cut to less than was read, or begins otherwise now.
-    fn is_truncated(&mut self) -> io::Result<bool> {
-        let Some(file) = &self.file else { return Ok(false) };
-        if file.metadata()?.len() < self.cutter.read_to() {
-            return Ok(true);
-        }
-        match Fingerprint::of(file, self.fingerprint.len) {
-            Ok(now) => Ok(now != self.fingerprint),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether another file with bytes in it is at the path.
-    fn is_rotated(&self) -> io::Result<bool> {
-        match std::fs::metadata(&self.path) {
-            Ok(known) => Ok(!self.fingerprint.is_of(&known) && known.len() > 0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The next piece of what is open; a last line without its line feed only if `ends`.
-    fn cut(&mut self, ends: bool) -> Result<Option<Chunk>, SourceError> {
-        let when = if ends { When::Last } else { When::Now };
-        if self.format.is_none() && !self.find_format(ends)? {
+    /// The next chunk of any of its files.
+    fn advance(&mut self) -> Result<Option<Chunk>, SourceError> {
+        self.trouble = None;
+        if self.resume.is_some() && !self.resume() {
             return Ok(None);
         }
-        let Some(format) = self.format.clone() else { return Ok(None) };
-        if format.is_document() {
-            let reason = "a document cannot be followed, only lines".into();
-            return Err(SourceError::Format { name: self.name.to_string(), reason });
+        if let Some(chunk) = self.read_all_rotated()? {
+            return Ok(Some(chunk));
         }
-        let Some(piece) = self.cutter.cut(when) else { return Ok(None) };
-        if !ends {
-            self.learn(piece.end).map_err(|error| self.io_error(error))?;
+        let known = self.next_number;
+        let chunk = self.read_current()?;
+        if chunk.is_some() || self.next_number == known {
+            return Ok(chunk);
         }
-        Ok(Some(self.chunk(piece, format)))
+        // It was rotated just now.
+        self.read_all_rotated()
     }
 
-    /// Whether the format is known now, from whole lines.
-    fn find_format(&mut self, ends: bool) -> Result<bool, SourceError> {
-        let buffered = self.cutter.buffered();
-        let whole = memchr::memrchr(b'\n', buffered).map_or(0, |at| at + 1);
-        let refused = |reason| SourceError::Format { name: self.name.to_string(), reason };
-        let found = if ends { detect(buffered) } else { detect_live(&buffered[..whole]) };
-        self.format = found.map_err(refused)?.map(Arc::new);
-        Ok(self.format.is_some())
+    fn read_all_rotated(&mut self) -> Result<Option<Chunk>, SourceError> {
+        let mut at = 0;
+        while at < self.rotated.len() {
+            match self.read_rotated(at)? {
+                Step::Chunk(chunk) => return Ok(Some(chunk)),
+                Step::Idle => at += 1,
+                Step::Done => drop(self.rotated.remove(at)),
+            }
+        }
+        Ok(None)
     }
 
-    /// Lets the fingerprint cover what was read, up to its full length.
-    fn learn(&mut self, read_to: u64) -> io::Result<()> {
-        if let Some(file) = &self.file
-            && self.fingerprint.len < read_to.min(FINGERPRINT_BYTES as u64)
-        {
-            self.fingerprint = Fingerprint::of(file, read_to)?;
+    /// Finds the files of an earlier run. Whether that is settled: what cannot be looked at now is
+    /// looked at again.
+    fn resume(&mut self) -> bool {
+        let Some(places) = self.resume.take() else { return true };
+        match self.resume_at(&places) {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(error) => self.note(error, &self.path.clone(), places[0].offset),
+        }
+        self.rotated.clear();
+        (self.current, self.before) = (None, None);
+        self.next_number = places.iter().map(|place| place.number + 1).max().unwrap_or(0);
+        self.resume = Some(places);
+        false
+    }
+
+    fn resume_at(&mut self, places: &[Place]) -> io::Result<bool> {
+        let Some((newest, older)) = places.split_first() else { return Ok(true) };
+        let path = self.path.clone();
+        let here = match std::fs::metadata(&path) {
+            Ok(known) => Some(known),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let siblings = match self.siblings() {
+            Err(error) if here.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(false);
+            }
+            found => found?,
+        };
+        let mut missing = Vec::new();
+        for place in older.iter().rev() {
+            if !self.take_up(&siblings, place) {
+                missing.push(self.lost(place));
+            }
+        }
+        let is_same = here.as_ref().is_some_and(|known| newest.file.is_of(known));
+        let mut body = None;
+        if is_same {
+            body = rotated::open_behind(&path, newest, true, &self.stop)?;
+        }
+        if body.is_none() && !self.take_up(&siblings, newest) {
+            if here.is_none() {
+                // It may only be away for now.
+                return Ok(false);
+            }
+            if !is_same {
+                // The same content under another inode: restored, or on another disk.
+                body = rotated::open_behind(&path, newest, false, &self.stop)?;
+            }
+            if body.is_none() && (newest.offset > 0 || newest.length > 0) {
+                missing.push(self.lost(newest));
+            }
+        }
+        self.stop.check()?;
+        self.missing.extend(missing);
+        match body {
+            Some(body) => {
+                let file = here.as_ref().map_or(newest.file, Fingerprint::without_head);
+                self.current = Some(Log::behind(*newest, file, path, body));
+            }
+            None => self.before = Some(self.rotated.last().map_or(*newest, |log| log.place)),
+        }
+        Ok(true)
+    }
+
+    /// The files beside the path. Where they may not be listed, they are not known.
+    fn siblings(&self) -> io::Result<Vec<Sibling>> {
+        match rotated::siblings(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
+    /// Reads on in a rotated file, if it is found.
+    fn take_up(&mut self, siblings: &[Sibling], place: &Place) -> bool {
+        let log = match rotated::find(siblings, place, &self.stop) {
+            Ok(Some(found)) => Log::behind(*place, found.file, found.path, found.body),
+            Ok(None) => return false,
+            Err(error) => {
+                self.note(error, &self.path.clone(), place.offset);
+                Log::new(*place, &self.path)
+            }
+        };
+        self.rotated.push(log);
+        true
+    }
+
+    /// What is told of a file that is not found.
+    fn lost(&self, place: &Place) -> String {
+        let at_least = place.length.saturating_sub(place.offset);
+        format!(
+            "{}: the file that was read to byte {} is not in {} any more, neither under another name \
+             nor as .gz or .zst: what was written to it behind that byte is missing, at least \
+             {at_least} bytes",
+            self.name,
+            place.offset,
+            rotated::directory(&self.path).display(),
+        )
+    }
+
+    /// Takes up the files that were rotated after a place and before what is at the path now.
+    fn take_between(&mut self, place: &Place, here: &std::fs::Metadata) -> io::Result<()> {
+        let siblings = self.siblings()?;
+        let found = rotated::locate(&siblings, place, &self.stop)?;
+        let known: Vec<Fingerprint> = self.rotated.iter().map(|log| log.place.file).collect();
+        let skip = |other: &std::fs::Metadata| {
+            Fingerprint::without_head(here).is_of(other)
+                || known.iter().any(|file| file.is_of(other))
+        };
+        for sibling in rotated::after(&siblings, place, found.as_deref(), &skip) {
+            let number = self.number();
+            let file = Fingerprint::without_head(&sibling.known);
+            let mut log = Log::new(Place { file, number, ..Place::default() }, &sibling.path);
+            log.place.look(&sibling.known);
+            if let Err(error) = log.open_anew() {
+                self.note(error, &sibling.path, 0);
+            }
+            self.rotated.push(log);
         }
         Ok(())
     }
 
-    fn chunk(&self, piece: Piece, format: Arc<Format>) -> Chunk {
-        let place = Place { fingerprint: self.fingerprint, number: self.number, offset: piece.end };
-        let name = match self.number {
+    fn read_rotated(&mut self, at: usize) -> Result<Step, SourceError> {
+        let log = &mut self.rotated[at];
+        if log.body.is_none() {
+            match log.reopen(&self.path, &self.stop) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let lost = log.place;
+                    self.missing.push(self.lost(&lost));
+                    return Ok(Step::Done);
+                }
+                Err(error) => return Ok(self.failed_rotated(at, error)),
+            }
+        }
+        let log = &mut self.rotated[at];
+        let read = match log.read(CHUNK_BYTES) {
+            Ok(read) => read,
+            Err(error) => {
+                // Whole lines before the place of the failure are good.
+                if let Some(chunk) = self.cut_rotated(at, When::Now)? {
+                    return Ok(Step::Chunk(chunk));
+                }
+                self.rotated[at].forget_body();
+                return Ok(self.failed_rotated(at, error));
+            }
+        };
+        if read > 0 {
+            log.quiet = Instant::now();
+        }
+        let is_packed = matches!(log.body, Some(Body::Packed(_)));
+        let ends = read == 0 && (is_packed || log.quiet.elapsed() >= self.silence);
+        let when = if ends { When::Last } else { When::Now };
+        Ok(match self.cut_rotated(at, when)? {
+            Some(chunk) => Step::Chunk(chunk),
+            None if ends => Step::Done,
+            None => Step::Idle,
+        })
+    }
+
+    /// A rotated file that cannot be read is tried again until it was silent for long enough.
+    fn failed_rotated(&mut self, at: usize, error: io::Error) -> Step {
+        let log = &self.rotated[at];
+        let (path, place) = (log.path.clone(), log.place);
+        if log.quiet.elapsed() < self.silence {
+            self.note(error, &path, place.offset);
+            return Step::Idle;
+        }
+        let error = self.io_error(&path, place.offset, error);
+        self.missing.push(format!("{error}: what follows in that file is missing"));
+        Step::Done
+    }
+
+    fn cut_rotated(&mut self, at: usize, when: When) -> Result<Option<Chunk>, SourceError> {
+        let format = match self.format_of(&self.rotated[at], when) {
+            Ok(Some(format)) => format,
+            Ok(None) => return Ok(None),
+            Err(Refused::ForEver(reason)) => return Err(self.format_error(reason)),
+            Err(Refused::ForNow(reason)) => {
+                let error = self.format_error(reason);
+                if when == When::Last {
+                    self.missing.push(format!("{error}: a rotated file is left out"));
+                } else {
+                    self.trouble = Some(error);
+                }
+                return Ok(None);
+            }
+        };
+        let log = &mut self.rotated[at];
+        let Some(piece) = log.cut(when) else { return Ok(None) };
+        log.done = when == When::Last && log.cutter.buffered().is_empty();
+        let number = log.place.number;
+        Ok(Some(self.chunk(number, piece, format)))
+    }
+
+    fn read_current(&mut self) -> Result<Option<Chunk>, SourceError> {
+        let (path, offset) = (self.path.clone(), self.current.as_ref().map_or(0, Log::offset));
+        // What is at the path is looked at before the file is read.
+        match self.look() {
+            Ok(()) => {}
+            Err(error) => self.note(error, &path, offset),
+        }
+        let Some(log) = &mut self.current else { return Ok(None) };
+        let most = if self.format.is_some() { CHUNK_BYTES } else { DETECT_BYTES };
+        if let Err(error) = log.read(most) {
+            let offset = log.offset();
+            self.note(error, &path, offset);
+        }
+        let Some(log) = &self.current else { return Ok(None) };
+        let format = match self.format_of(log, When::Now) {
+            Ok(Some(format)) => format,
+            Ok(None) => return Ok(None),
+            Err(Refused::ForEver(reason)) => return Err(self.format_error(reason)),
+            Err(Refused::ForNow(reason)) => {
+                self.trouble = Some(self.format_error(reason));
+                if let Some(log) = &mut self.current {
+                    log.read_again();
+                }
+                return Ok(None);
+            }
+        };
+        let Some(log) = &mut self.current else { return Ok(None) };
+        let number = log.place.number;
+        let Some(piece) = log.cut(When::Now) else { return Ok(None) };
+        if let Err(error) = log.learn() {
+            self.note(error, &path, piece.end);
+        }
+        Ok(Some(self.chunk(number, piece, format)))
+    }
+
+    /// Opens what is at the path when nothing is open, and sees whether it was rotated or cut.
+    fn look(&mut self) -> io::Result<()> {
+        if let Some(log) = &mut self.current {
+            let known = match std::fs::metadata(&self.path) {
+                Ok(known) => known,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            if !log.place.file.is_of(&known) {
+                self.rotate();
+            } else if log.is_truncated()? {
+                self.truncate()?;
+            }
+        }
+        if self.current.is_none() {
+            let file = match opening::regular(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                opened => opened?,
+            };
+            // It is open before the others are looked for: were it rotated now, it would be known.
+            if let Some(before) = self.before {
+                self.take_between(&before, &file.metadata()?)?;
+                self.before = None;
+            }
+            let offset = std::mem::take(&mut self.first_offset);
+            let number = self.number();
+            self.current = Some(Log::begin(file, number, offset, &self.path)?);
+        }
+        Ok(())
+    }
+
+    /// Another file is at the path: the open one is read on beside it.
+    fn rotate(&mut self) {
+        if let Some(mut log) = self.current.take() {
+            log.quiet = Instant::now();
+            self.before = Some(log.place);
+            self.rotated.push(log);
+        }
+    }
+
+    /// The open file was cut: what was not read of it may be in a copy.
+    fn truncate(&mut self) -> io::Result<()> {
+        let siblings = self.siblings()?;
+        let Some(log) = &self.current else { return Ok(()) };
+        let found = rotated::find_copy(&siblings, &log.place, &self.stop)?;
+        let Some(mut log) = self.current.take() else { return Ok(()) };
+        self.before = Some(log.place);
+        if let Some(found) = found {
+            let log = Log::behind(log.place, found.file, found.path, found.body);
+            self.before = Some(log.place);
+            self.rotated.push(log);
+            return Ok(());
+        }
+        self.missing.push(format!(
+            "{}: the file was cut after it was read to byte {}, and no copy of it is in {}: what was \
+             written to it since the last look is missing",
+            self.name,
+            log.cutter.read_to(),
+            rotated::directory(&self.path).display(),
+        ));
+        if !log.cutter.buffered().is_empty() {
+            // What was read of the last line is all there is of it.
+            log.body = Some(Body::Packed(Box::new(io::empty())));
+            self.rotated.push(log);
+        }
+        Ok(())
+    }
+
+    /// The format, as soon as there are whole lines to tell it from. What cannot be told may be told
+    /// of the next file, so that is no end.
+    fn format_of(&self, log: &Log, when: When) -> Result<Option<Arc<Format>>, Refused> {
+        let document = || "a document cannot be followed, only lines".to_owned();
+        if let Some(known) = &self.format {
+            return if known.is_document() {
+                Err(Refused::ForEver(document()))
+            } else {
+                Ok(Some(Arc::clone(known)))
+            };
+        }
+        let buffered = log.cutter.buffered();
+        let whole = memchr::memrchr(b'\n', buffered).map_or(0, |at| at + 1);
+        let found = match (log.head_format(), when) {
+            (Some(found), _) => Ok(Some(found)),
+            (None, When::Last) => detect(buffered),
+            (None, _) => detect_live(&buffered[..whole]),
+        };
+        match found.map_err(Refused::ForNow)? {
+            Some(format) if format.is_document() => Err(Refused::ForNow(document())),
+            found => Ok(found.map(Arc::new)),
+        }
+    }
+
+    fn format_error(&self, reason: String) -> SourceError {
+        SourceError::Format { name: self.name.to_string(), reason }
+    }
+
+    fn chunk(&mut self, number: u64, piece: Piece, format: Arc<Format>) -> Chunk {
+        self.format.get_or_insert_with(|| Arc::clone(&format));
+        let newest_first = || self.current.iter().chain(self.rotated.iter().rev());
+        let read_on = newest_first().filter(|log| !log.done).map(|log| log.place);
+        let mut places: Vec<Place> = read_on.collect();
+        if places.is_empty() {
+            places.extend(newest_first().next().map(|log| log.place));
+        }
+        let name = match number {
             0 => self.name.clone(),
             number => format!("{}#{number}", self.name).into(),
         };
@@ -265,47 +519,139 @@ impl Follow {
             content: piece.content,
             offset: piece.offset,
             end: piece.end,
-            checkpoint: place.encode(),
+            checkpoint: place::encode(&places),
+        }
+    }
+}
+
+impl Log {
+    fn new(place: Place, path: &Path) -> Self {
+        let (cutter, path) = (Cutter::at(place.offset), path.into());
+        Self { place, cutter, body: None, path, quiet: Instant::now(), done: false }
+    }
+
+    /// A file whose body is behind a place, and which may be a copy of the one it was in.
+    fn behind(mut place: Place, file: Fingerprint, path: PathBuf, body: Body) -> Self {
+        place.file = Fingerprint { head: place.file.head, ..file };
+        Self { body: Some(body), ..Self::new(place, &path) }
+    }
+
+    /// A file that is begun at an offset.
+    fn begin(mut file: File, number: u64, offset: u64, path: &Path) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(offset))?;
+        let known = Fingerprint::of(&file, FINGERPRINT_BYTES as u64)?;
+        let mut place = Place { file: known, number, offset, ..Place::default() };
+        place.look(&file.metadata()?);
+        Ok(Self { body: Some(Body::Plain(file)), ..Self::new(place, path) })
+    }
+
+    fn offset(&self) -> u64 {
+        self.place.offset
+    }
+
+    /// Opens a file of which nothing was read yet.
+    fn open_anew(&mut self) -> io::Result<()> {
+        let (body, file) = rotated::open_anew(&self.path)?;
+        if (file.device, file.inode) != (self.place.file.device, self.place.file.inode) {
+            return Err(io::Error::other("it was replaced while it was opened"));
+        }
+        self.place.file = file;
+        self.body = Some(body);
+        Ok(())
+    }
+
+    /// Opens a file again that could not be read; whether it is still there.
+    fn reopen(&mut self, path: &Path, stop: &Stop) -> io::Result<bool> {
+        let siblings = rotated::siblings(path)?;
+        let Some(found) = rotated::find(&siblings, &self.place, stop)? else { return Ok(false) };
+        self.place.file = Fingerprint { head: self.place.file.head, ..found.file };
+        self.path = found.path;
+        self.body = Some(found.body);
+        Ok(true)
+    }
+
+    /// Goes back to the place: what is buffered is read again.
+    fn forget_body(&mut self) {
+        self.body = None;
+        self.cutter = Cutter::at(self.place.offset);
+    }
+
+    /// Goes back to the place in a file that stays open, so that nothing of it is held.
+    fn read_again(&mut self) {
+        if let Some(Body::Plain(file)) = &mut self.body
+            && file.seek(SeekFrom::Start(self.place.offset)).is_ok()
+        {
+            self.cutter = Cutter::at(self.place.offset);
         }
     }
 
-    fn io_error(&self, error: io::Error) -> SourceError {
-        SourceError::Io { name: self.name.to_string(), offset: self.cutter.read_to(), error }
+    /// The format by the beginning of a file that is read from its middle on.
+    fn head_format(&self) -> Option<Format> {
+        let Some(Body::Plain(file)) = &self.body else { return None };
+        if self.place.offset == 0 {
+            return None;
+        }
+        let mut head = vec![0; DETECT_BYTES];
+        let read = file.read_at(&mut head, 0).ok()?;
+        let whole = memchr::memrchr(b'\n', &head[..read])? + 1;
+        detect_live(&head[..whole]).ok()?
     }
 
-    /// The next chunk of the open file, or of what follows it.
-    fn advance(&mut self) -> Result<Option<Chunk>, SourceError> {
-        if self.file.is_none() {
-            self.open().map_err(|error| self.io_error(error))?;
-        }
-        let truncated = self.is_truncated().map_err(|error| self.io_error(error))?;
-        if !truncated {
-            // What is at the path is looked at before the last read, so that nothing written to
-            // the old file in between is missed.
-            let rotated = self.is_rotated().map_err(|error| self.io_error(error))?;
-            let read = self.read().map_err(|error| self.io_error(error))?;
-            let ends = rotated && read == 0;
-            if let Some(chunk) = self.cut(ends)? {
-                return Ok(Some(chunk));
+    /// Reads what there is, at most so much; answers how much.
+    fn read(&mut self, most: usize) -> io::Result<usize> {
+        match &mut self.body {
+            None => Ok(0),
+            Some(Body::Plain(file)) => {
+                let known = file.metadata()?;
+                self.place.look(&known);
+                let left = known.len().saturating_sub(self.cutter.read_to());
+                let left = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+                if left == 0 {
+                    return Ok(0);
+                }
+                let (buffer, room) = self.cutter.room(left);
+                file.by_ref().take(room as u64).read_to_end(buffer)
             }
-            if !rotated || self.file.is_none() {
-                return Ok(None);
+            Some(Body::Packed(stream)) => {
+                let (buffer, room) = self.cutter.room(most);
+                stream.take(room as u64).read_to_end(buffer)
             }
-            if ends {
-                self.file = None;
-                self.number += 1;
-            }
-            return self.advance();
         }
-        if let Some(chunk) = self.cut(true)? {
-            return Ok(Some(chunk));
+    }
+
+    /// The next piece, and the place behind it.
+    fn cut(&mut self, when: When) -> Option<Piece> {
+        let piece = self.cutter.cut(when)?;
+        self.place.offset = piece.end;
+        self.place.tail = match piece.content {
+            Content::Records => Stretch::of_end(&piece.bytes),
+            Content::TooLong => Stretch::default(),
+        };
+        Some(piece)
+    }
+
+    /// Lets the fingerprint cover what was read, up to its full length.
+    fn learn(&mut self) -> io::Result<()> {
+        let read = self.place.offset.min(FINGERPRINT_BYTES as u64);
+        if let Some(Body::Plain(file)) = &self.body
+            && self.place.file.head.len < read
+        {
+            self.place.file = Fingerprint::of(file, read)?;
         }
-        self.number += 1;
-        if let Some(file) = self.file.take() {
-            let number = self.number;
-            self.begin_with(file, number, 0).map_err(|error| self.io_error(error))?;
+        Ok(())
+    }
+
+    /// Whether the file was cut to less than was read, or begins otherwise now.
+    fn is_truncated(&self) -> io::Result<bool> {
+        let Some(Body::Plain(file)) = &self.body else { return Ok(false) };
+        if file.metadata()?.len() < self.cutter.read_to() {
+            return Ok(true);
         }
-        self.advance()
+        match Fingerprint::of(file, self.place.file.head.len) {
+            Ok(now) => Ok(now.head != self.place.file.head),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -315,14 +661,16 @@ impl Source for Follow {
     }
 
     fn next(&mut self) -> Result<Next, SourceError> {
-        Ok(self.advance()?.map_or(Next::Idle, Next::Chunk))
-    }
-}
-
-fn open_file(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        let chunk = self.advance()?;
+        Ok(match (chunk, self.missing.pop(), self.trouble.take()) {
+            (Some(chunk), missing, _) => {
+                // Told at the next look.
+                self.missing.extend(missing);
+                Next::Chunk(chunk)
+            }
+            (None, Some(missing), _) => Next::Missing(missing),
+            (None, None, Some(trouble)) => Next::Failing(trouble),
+            (None, None, None) => Next::Idle,
+        })
     }
 }

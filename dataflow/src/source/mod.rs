@@ -8,11 +8,14 @@ pub mod chunk;
 mod cut;
 mod file;
 mod follow;
+pub mod opening;
 mod part;
+mod place;
 pub mod ranges;
-mod stdin;
+mod rotated;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +23,11 @@ use std::sync::Arc;
 pub use chunk::{CHUNK_BYTES, Chunk, Content, LINE_BYTES_MAX, RAW_BYTES_MAX, SourceId};
 
 use crate::decode::Format;
+use opening::{Kind, Stop};
 use ranges::Ranges;
+
+/// Name of the source of standard input.
+pub const STDIN: &str = "stdin";
 
 /// Something to read from.
 #[derive(Clone, Debug)]
@@ -58,6 +65,14 @@ pub enum SourceSpec {
         /// None: from the content.
         format: Option<Arc<Format>>,
     },
+    /// A named pipe or a device, plain or compressed, read to its end. Its name is the path as
+    /// given. It is another stream each time, as standard input is.
+    Stream {
+        /// Path as given.
+        path: PathBuf,
+        /// None: from the content.
+        format: Option<Arc<Format>>,
+    },
     /// A plain file that grows, is rotated, or is truncated. It has no end.
     Follow {
         /// Path as given. It need not exist yet.
@@ -72,14 +87,18 @@ pub enum SourceSpec {
 pub enum Next {
     /// Records.
     Chunk(Chunk),
-    /// Nothing now, perhaps later: ask again after [`POLL_INTERVAL`].
+    /// Nothing now, perhaps later: ask again after [`LOOK_INTERVAL`].
     Idle,
+    /// It cannot be read now: ask again, as if it were idle.
+    Failing(SourceError),
+    /// Something of it cannot be read any more, in words; the rest goes on.
+    Missing(String),
     /// Nothing, ever.
     End,
 }
 
-/// How long to wait before asking an idle source again.
-pub const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long to wait before asking an idle source again of which nobody tells when it changes.
+pub const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A source that could not be read; the text names it and the place.
 #[derive(Debug, thiserror::Error)]
@@ -119,8 +138,8 @@ pub trait Source: Send {
     /// Its name, as implicit ids and dead letters have it.
     fn name(&self) -> &str;
 
-    /// The next chunk. Files and standard input block until there is one; a followed file never
-    /// waits: it answers [`Next::Idle`].
+    /// The next chunk. Files and streams wait until there is one, or until they are told to stop,
+    /// which is a failure then; a followed file never waits: it answers [`Next::Idle`].
     ///
     /// # Errors
     /// [`SourceError`]; everything before the place it names was delivered.
@@ -128,12 +147,19 @@ pub trait Source: Send {
 }
 
 impl SourceSpec {
-    /// The sources to open: a directory's files, by name; anything else is itself.
+    /// The sources to open: a directory's files, by name; a stream where a file was named; anything
+    /// else is itself.
     ///
     /// # Errors
     /// [`SourceError::Io`] when the directory cannot be read.
     pub fn expand(self) -> Result<Vec<Self>, SourceError> {
-        let Self::Directory { path, format } = self else { return Ok(vec![self]) };
+        let (path, format) = match self {
+            Self::Directory { path, format } => (path, format),
+            Self::File { path, format } if matches!(opening::kind(&path), Ok(Kind::Stream)) => {
+                return Ok(vec![Self::Stream { path, format }]);
+            }
+            other => return Ok(vec![other]),
+        };
         let failed = |error| SourceError::Io { name: path.display().to_string(), offset: 0, error };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&path).map_err(failed)? {
@@ -164,8 +190,9 @@ impl SourceSpec {
             Self::File { path, .. }
             | Self::Part { path, .. }
             | Self::Directory { path, .. }
+            | Self::Stream { path, .. }
             | Self::Follow { path, .. } => path.display().to_string(),
-            Self::Stdin { .. } => stdin::NAME.into(),
+            Self::Stdin { .. } => STDIN.into(),
         }
     }
 
@@ -173,24 +200,35 @@ impl SourceSpec {
     /// end.
     #[must_use]
     pub fn is_new_each_time(&self) -> bool {
-        matches!(self, Self::Stdin { .. })
+        matches!(self, Self::Stdin { .. } | Self::Stream { .. })
     }
 }
 
-/// Opens a source at an offset of its uncompressed stream. Standard input begins where it begins;
-/// its first byte is said to be at that offset.
+/// Opens a source at an offset of its uncompressed stream. A stream begins where it begins; its
+/// first byte is said to be at that offset.
 ///
 /// # Errors
 /// [`SourceError`]: it cannot be opened, is shorter than that, or its format is unknown.
-pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, SourceError> {
+pub fn open(
+    spec: &SourceSpec,
+    resume_at: u64,
+    stop: &Stop,
+) -> Result<Box<dyn Source>, SourceError> {
+    let failed = |error| SourceError::Io { name: spec.name(), offset: resume_at, error };
+    let live = |input: opening::Waiting, format: &Option<Arc<Format>>| {
+        Box::new(file::Stream::live(spec.name().into(), input, format.clone(), resume_at))
+    };
     match spec {
-        SourceSpec::File { path, format } => file::open(path, format.clone(), resume_at),
+        SourceSpec::File { path, format } => file::open(path, format.clone(), resume_at, stop),
         SourceSpec::Part { path, format, ranges, read } => {
             Ok(Box::new(part::Part::new(path.clone(), format.clone(), ranges, read.clone())))
         }
-        SourceSpec::Stdin { format } => stdin::open(format.clone(), resume_at),
+        SourceSpec::Stream { path, format } => {
+            Ok(live(opening::stream(path, stop).map_err(failed)?, format))
+        }
+        SourceSpec::Stdin { format } => Ok(live(opening::stdin(stop).map_err(failed)?, format)),
         SourceSpec::Follow { path, format } => {
-            Ok(Box::new(follow::Follow::at(path, format.clone(), resume_at)))
+            Ok(Box::new(follow::Follow::at(path, format.clone(), resume_at, stop)))
         }
         SourceSpec::Directory { .. } => Err(SourceError::Format {
             name: spec.name(),
@@ -203,26 +241,30 @@ pub fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, Source
 pub(crate) fn is_checkpoint(checkpoint: &[u8]) -> bool {
     checkpoint.is_empty()
         || Ranges::decode(checkpoint).is_some()
-        || follow::Place::decode(checkpoint).is_ok()
+        || place::decode(checkpoint).is_ok()
 }
 
 /// Opens a source behind the chunk whose checkpoint this is.
 ///
 /// # Errors
 /// As [`open`]; [`SourceError::Resume`] when the checkpoint is not of this source.
-pub fn resume(spec: &SourceSpec, checkpoint: &[u8]) -> Result<Box<dyn Source>, SourceError> {
+pub fn resume(
+    spec: &SourceSpec,
+    checkpoint: &[u8],
+    stop: &Stop,
+) -> Result<Box<dyn Source>, SourceError> {
     let foreign = || SourceError::Resume {
         name: spec.name(),
         reason: "the checkpoint is not of a source of this kind".into(),
     };
     if let SourceSpec::Follow { path, format } = spec {
-        let place = follow::Place::decode(checkpoint).map_err(|_| foreign())?;
-        return Ok(Box::new(follow::Follow::behind(path, format.clone(), place)));
+        let places = place::decode(checkpoint).map_err(|_| foreign())?;
+        return Ok(Box::new(follow::Follow::behind(path, format.clone(), places, stop)));
     }
     if let SourceSpec::Part { .. } = spec {
         // Its ranges say where to go on.
-        return open(spec, 0);
+        return open(spec, 0, stop);
     }
     let offset = <[u8; 8]>::try_from(checkpoint).map_err(|_| foreign())?;
-    open(spec, u64::from_le_bytes(offset))
+    open(spec, u64::from_le_bytes(offset), stop)
 }

@@ -9,6 +9,16 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod rotation;
+
+fn open(spec: &SourceSpec, resume_at: u64) -> Result<Box<dyn Source>, SourceError> {
+    super::open(spec, resume_at, &Stop::default())
+}
+
+fn resume(spec: &SourceSpec, checkpoint: &[u8]) -> Result<Box<dyn Source>, SourceError> {
+    super::resume(spec, checkpoint, &Stop::default())
+}
+
 struct Place(TempDir);
 
 impl Place {
@@ -241,80 +251,6 @@ fn a_broken_first_line_does_not_keep_a_followed_file_from_being_recognised() {
 }
 
 #[test]
-fn rotation_loses_nothing_written_to_the_old_file() {
-    let place = Place::new();
-    let path = place.file("log", line("/0"));
-    let mut source = open(&follow(&path), 0).unwrap();
-    assert_eq!(text(&drain(&mut *source).unwrap()), line("/0"));
-    let mut old = fs::OpenOptions::new().append(true).open(&path).unwrap();
-    fs::rename(&path, place.path("log.1")).unwrap();
-    // The writer still has the old file; the new one is there, but empty.
-    old.write_all(line("/1").as_bytes()).unwrap();
-    fs::write(&path, "").unwrap();
-    assert_eq!(text(&drain(&mut *source).unwrap()), line("/1"));
-    old.write_all(b"{\"cut\":").unwrap();
-    fs::write(&path, line("/2")).unwrap();
-    let chunks = drain(&mut *source).unwrap();
-    assert_eq!(text(&chunks), format!("{{\"cut\":{}", line("/2")));
-    let name = path.to_str().unwrap();
-    assert_eq!(&*chunks[0].name, name);
-    assert_eq!((&*chunks[1].name, chunks[1].offset), (&*format!("{name}#1"), 0));
-}
-
-#[test]
-fn truncation_begins_anew_also_when_the_file_has_grown_past_the_place() {
-    let place = Place::new();
-    let name = place.path("log").to_str().unwrap().to_owned();
-    for (after, what) in [(1, "shorter"), (50, "longer")] {
-        let path = place.file("log", lines(0..10));
-        let mut source = open(&follow(&path), 0).unwrap();
-        assert_eq!(text(&drain(&mut *source).unwrap()), lines(0..10));
-        fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
-        append(&path, &lines(100..100 + after));
-        let chunks = drain(&mut *source).unwrap();
-        assert_eq!(text(&chunks), lines(100..100 + after), "{what}");
-        assert_eq!((&*chunks[0].name, chunks[0].offset), (&*format!("{name}#1"), 0));
-    }
-}
-
-#[test]
-fn a_restart_goes_on_where_it_was_whatever_became_of_the_file() {
-    let story = |change: &dyn Fn(&Place, &Path), expected: &str| {
-        let place = Place::new();
-        let path = place.file("log", lines(0..3));
-        let chunks = drain(&mut *open(&follow(&path), 0).unwrap()).unwrap();
-        change(&place, &path);
-        let mut source = resume(&follow(&path), &chunks[0].checkpoint).unwrap();
-        let found = drain(&mut *source).unwrap();
-        assert_eq!(text(&found), expected);
-        found
-    };
-    story(&|_, _| {}, "");
-    story(&|_, path| append(path, &lines(3..5)), &lines(3..5));
-    let rotated = story(
-        &|place, path| {
-            append(path, &lines(3..4));
-            fs::rename(path, place.path("log.1")).unwrap();
-            fs::write(path, lines(4..6)).unwrap();
-        },
-        &lines(3..6),
-    );
-    assert_eq!(
-        rotated.iter().map(|chunk| chunk.offset).collect::<Vec<_>>(),
-        [lines(0..3).len() as u64, 0]
-    );
-    story(&|_, path| fs::write(path, lines(7..8)).unwrap(), &lines(7..8));
-    story(&|_, path| fs::write(path, lines(7..80)).unwrap(), &lines(7..80));
-    story(
-        &|_, path| {
-            fs::remove_file(path).unwrap();
-            fs::write(path, lines(9..30)).unwrap();
-        },
-        &lines(9..30),
-    );
-}
-
-#[test]
 fn a_checkpoint_of_another_kind_of_source_is_refused() {
     let place = Place::new();
     let path = place.file("log", lines(0..1));
@@ -328,9 +264,72 @@ fn a_checkpoint_of_another_kind_of_source_is_refused() {
 fn a_document_cannot_be_followed() {
     let place = Place::new();
     let path = place.file("x.har", "{\"log\":{}}\n");
-    for format in [None, Some(Arc::new(Format::Har))] {
-        let spec = SourceSpec::Follow { path: path.clone(), format };
-        let error = open(&spec, 0).unwrap().next().unwrap_err().to_string();
-        assert!(error.contains("followed"), "{error}");
+    let spec = |format| SourceSpec::Follow { path: path.clone(), format };
+    let har = Some(Arc::new(Format::Har));
+    let error = open(&spec(har), 0).unwrap().next().unwrap_err().to_string();
+    assert!(error.contains("followed"), "{error}");
+    // What is found there may be replaced by a log.
+    let mut source = open(&spec(None), 0).unwrap();
+    let Next::Failing(error) = source.next().unwrap() else { panic!("it is followed") };
+    assert!(error.to_string().contains("followed"), "{error}");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, line("/a")).unwrap();
+    let mut found = String::new();
+    for _ in 0..3 {
+        if let Next::Chunk(chunk) = source.next().unwrap() {
+            found += &text(&[chunk]);
+        }
     }
+    assert_eq!(found, line("/a"));
+}
+
+/// Writers of pipes, and what is read of them.
+#[test]
+fn a_pipe_is_read_as_its_writer_writes_and_stops_without_one() {
+    let place = Place::new();
+    let path = place.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let specs = file(&path).expand().unwrap();
+    assert!(matches!(&specs[..], [SourceSpec::Stream { .. }]) && specs[0].is_new_each_time());
+    let text_of = |bytes: Vec<u8>| {
+        let mut source = open(&specs[0], 100).unwrap();
+        let path = path.clone();
+        let writer = std::thread::spawn(move || fs::write(path, bytes).unwrap());
+        let chunks = drain(&mut *source).unwrap();
+        writer.join().unwrap();
+        assert_eq!(chunks[0].offset, 100);
+        text(&chunks)
+    };
+    assert_eq!(text_of(lines(0..3).into_bytes()), lines(0..3));
+    assert_eq!(text_of(gzip(&lines(3..9))), lines(3..9));
+
+    // Nobody writes: neither opening nor reading waits once it is told to stop.
+    let stop = Stop::default();
+    let mut source = super::open(&specs[0], 0, &stop).unwrap();
+    let reader = std::thread::spawn(move || source.next().err().unwrap().to_string());
+    stop.set();
+    assert!(reader.join().unwrap().contains("told to stop"));
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_followed_and_the_file_that_comes_is() {
+    let place = Place::new();
+    let path = place.path("log");
+    let mut source = open(&follow(&path), 0).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();
+    fs::create_dir(place.path("directory")).unwrap();
+    let mkfifo = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(mkfifo.success());
+    for (kind, word) in
+        [("directory", "a directory"), ("pipe", "a named pipe"), ("socket", "a socket")]
+    {
+        std::os::unix::fs::symlink(place.path(kind), &path).unwrap();
+        let Next::Failing(error) = source.next().unwrap() else { panic!("{kind} is followed") };
+        assert!(error.to_string().contains(word), "{error}");
+        fs::remove_file(&path).unwrap();
+    }
+    drop(socket);
+    fs::write(&path, line("/a")).unwrap();
+    assert_eq!(text(&drain(&mut *source).unwrap()), line("/a"));
 }

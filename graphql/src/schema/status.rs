@@ -98,6 +98,10 @@ pub struct SourceStatus {
     pub idle: bool,
     /// What happened to its records.
     pub counts: SourceCounts,
+    /// Why it cannot be read now. A followed file is tried again, any other by the next start.
+    pub error: Option<String>,
+    /// What could no longer be read since the process started, such as a deleted rotated file.
+    pub missing: Option<String>,
 }
 
 /// What happened to the records of a source.
@@ -187,6 +191,8 @@ impl From<FoundSource> for SourceStatus {
                 future: counts.future.into(),
                 duplicate: counts.duplicate.into(),
             },
+            error: found.error,
+            missing: found.missing,
         }
     }
 }

@@ -120,6 +120,8 @@ fn add_source(sources: &mut BTreeMap<String, SourceStatus>, more: SourceStatus) 
     known.watermark = known.watermark.max(more.watermark);
     known.idle &= more.idle;
     known.counts.add(&more.counts);
+    known.error = known.error.take().or(more.error);
+    known.missing = known.missing.take().or(more.missing);
 }
 
 fn regroup(one: Option<RegroupStatus>, other: Option<RegroupStatus>) -> Option<RegroupStatus> {

@@ -170,6 +170,7 @@ impl Process {
         };
         let standing = Standing {
             watermark: None,
+            health: Arc::default(),
             open_sessions: 0,
             sources: vec![source("push", self.counts), source(own_source, SourceCounts::default())],
             regroup: None,
