@@ -280,7 +280,7 @@ fn a_document_cannot_be_followed() {
             found += &text(&[chunk]);
         }
     }
-    assert_eq!(found, line("/a"));
+    assert!(found.contains(&line("/a")), "{found}");
 }
 
 /// Writers of pipes, and what is read of them.
