@@ -8,7 +8,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -12,7 +12,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::cluster::{PATIENCE, Process, Site, append, get, stop};
 use common::{same, spoor};
-use oracle::Oracle;
+use spoor_oracle::Oracle;
 
 use serde_json::{Value, json};
 use spoor_dataflow::query::Status;

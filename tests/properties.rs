@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use common::engines::{Action, Case, RULES};
 use proptest::prelude::*;

@@ -7,13 +7,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use std::collections::{BTreeMap, HashMap};
 
 use common::{check_oracle, check_same, gunzip, ndjson, replay, sample, shared, write};
-use oracle::Oracle;
 use serde_json::{Value, json};
+use spoor_oracle::Oracle;
 
 /// A file replayed under a configuration, by one worker and by two, equals the oracle.
 fn check_log(file: &str, format: &str, config: &str) {

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use std::path::Path;
 
@@ -11,8 +10,8 @@ use common::{
     LINE_KEYS, Replay, SUMMARY_KEYS, check_oracle, check_same, gzip, ndjson, replay, sample, spoor,
     write,
 };
-use oracle::Oracle;
 use serde_json::{Value, json};
+use spoor_oracle::Oracle;
 
 const MINUTE: i64 = 60_000;
 /// 2026-03-02T10:00:00Z.

@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod oracle;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

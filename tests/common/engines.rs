@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use super::cluster::free_addresses;
 use super::same;
-use crate::oracle::Oracle;
+use spoor_oracle::Oracle;
 
 /// 2026-03-02T23:00:00Z: an hour before midnight.
 const BASE: i64 = 1_772_492_400_000;

@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::oracle::{Oracle, Outcome};
+use spoor_oracle::{Oracle, Outcome};
 
 /// Keys of a line of a replay's output, in their order.
 pub const LINE_KEYS: [&str; 22] = [

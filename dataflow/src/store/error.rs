@@ -191,7 +191,7 @@ impl StoreError {
     }
 
     /// A failed call of the file system.
-    pub(super) fn file(path: &Path, error: std::io::Error) -> Self {
+    pub(crate) fn file(path: &Path, error: std::io::Error) -> Self {
         if matches!(
             error.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge

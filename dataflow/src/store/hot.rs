@@ -112,6 +112,57 @@ impl Store {
         Ok(())
     }
 
+    /// Visits every stored request: in order of days, partitions and identities, those of an
+    /// identity-day in arrival order. Requests that are in no session are among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB, and what `visit` fails with.
+    pub fn walk_log(
+        &self,
+        mut visit: impl FnMut(DayKey, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        options.fill_cache(false);
+        let cf = self.inner.cf(Family::Requests);
+        let mut blocks = self.inner.db.raw_iterator_cf_opt(cf, options);
+        blocks.seek_to_first();
+        while let Some((key, block)) = blocks.item() {
+            let (day, identity, _) = keys::parse_block(key)?;
+            let mut from = spoor_operators::wire::Reader(block);
+            while !from.is_empty() {
+                visit(DayKey { day, identity }, from.block()?)?;
+            }
+            blocks.next();
+        }
+        Ok(blocks.status()?)
+    }
+
+    /// The sessions of an identity-day one after another, ascending by start.
+    ///
+    /// # Errors
+    /// Each item: [`StoreError::Damaged`], failures of RocksDB.
+    pub fn each_session(
+        &self,
+        key: DayKey,
+    ) -> impl Iterator<Item = Result<Session, StoreError>> + '_ {
+        let prefix = keys::identity_day(key.day, key.identity);
+        let mut options = ReadOptions::default();
+        options.set_prefix_same_as_start(true);
+        let cf = self.inner.cf(Family::Sessions);
+        let mut rows = self.inner.db.raw_iterator_cf_opt(cf, options);
+        rows.seek(prefix);
+        std::iter::from_fn(move || match rows.item() {
+            Some((key, row)) if key.starts_with(&prefix) => {
+                let session = decode_row(key, row);
+                rows.next();
+                Some(session)
+            }
+            Some(_) => None,
+            None => rows.status().err().map(|error| Err(error.into())),
+        })
+    }
+
     /// The next identity-days of the request log in order of their keys (days ascending, then
     /// partitions, then identities), those of the partitions `owned` says only, after `after`:
     /// whole identity-days until `requests` requests are reached. Empty at the end. Requests that

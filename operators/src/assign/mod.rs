@@ -176,6 +176,18 @@ impl CompiledRules {
         &self.rules
     }
 
+    /// The key of the hashes of secret values.
+    #[must_use]
+    pub fn secret_key(&self) -> &SecretKey {
+        &self.secret
+    }
+
+    /// What the applications' interfaces are said to be.
+    #[must_use]
+    pub fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
+    }
+
     /// The zone days are counted in.
     #[must_use]
     pub fn zone(&self) -> &DayZone {

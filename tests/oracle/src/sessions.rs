@@ -134,6 +134,8 @@ pub fn template(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         let found = KINDS.iter().find(|(re, _)| re.is_match(segment)).map(|(_, kind)| *kind);
         match found {
+            // What stands for a redacted one.
+            _ if segment.starts_with('\u{1}') => "{secret}",
             Some("{hex}") if !segment.bytes().any(|byte| byte.is_ascii_digit()) => segment,
             Some(kind) => kind,
             None => segment,

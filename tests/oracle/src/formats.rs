@@ -3,7 +3,9 @@
 use regex::bytes::Regex;
 use serde_json::Value;
 
-use super::record::{Bad, Record, Side, client, nanos, native, rfc3339, split_target, split_url};
+use super::record::{
+    Bad, Body, Record, Side, client, nanos, native, rfc3339, split_target, split_url,
+};
 use super::rules::Mapping;
 
 /// Every record of an input, or why it is bad.
@@ -20,7 +22,7 @@ pub fn read(
         r#"(?s-u)^(\S+) +\S+ +.*?\[([^\]]+)\] +"((?:[^"\\]|\\.)*)" +(\S+) +(\S+)"#,
         r#"(?: +"((?:[^"\\]|\\.)*)"(?: +"((?:[^"\\]|\\.)*)"?)?)?"#
     ))
-    .unwrap();
+    .expect("a regular expression");
     let mut records = Vec::new();
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -148,12 +150,13 @@ fn mapped(line: &[u8], implicit_id: String, mapping: &Mapping) -> Result<Record,
         request: Side {
             headers: headers(&mapping.request_headers),
             cookies: headers(&mapping.request_cookies),
-            body: mapping.request_body.as_ref().and_then(|at| value.pointer(at)).cloned(),
+            body: Body::of(mapping.request_body.as_ref().and_then(|at| value.pointer(at))),
+            ..Side::default()
         },
         response: Side {
             headers: headers(&mapping.response_headers),
-            cookies: Vec::new(),
-            body: mapping.response_body.as_ref().and_then(|at| value.pointer(at)).cloned(),
+            body: Body::of(mapping.response_body.as_ref().and_then(|at| value.pointer(at))),
+            ..Side::default()
         },
         ..Record::default()
     };
@@ -178,8 +181,11 @@ fn har_entry(entry: &Value, id: String) -> Result<Record, Bad> {
         value.as_array().map(|all| all.iter().filter_map(pair).collect()).unwrap_or_default()
     };
     let side = |from: &Value, answer: bool| {
-        let mut side =
-            Side { headers: pairs(&from["headers"]), cookies: pairs(&from["cookies"]), body: None };
+        let mut side = Side {
+            headers: pairs(&from["headers"]),
+            cookies: pairs(&from["cookies"]),
+            ..Side::default()
+        };
         side.fall_back(answer);
         side
     };

@@ -9,7 +9,39 @@ use serde_json::{Map, Value};
 pub struct Side {
     pub headers: Vec<(String, String)>,
     pub cookies: Vec<(String, String)>,
-    pub body: Option<Value>,
+    pub form: Vec<(String, String)>,
+    pub body: Body,
+}
+
+/// A body as it came.
+#[derive(Clone, Debug, Default)]
+pub enum Body {
+    /// None was recorded.
+    #[default]
+    Absent,
+    /// A JSON value, as its text.
+    Json(String),
+    /// A string.
+    Text(String),
+}
+
+impl Body {
+    /// That of a record's member.
+    pub fn of(value: Option<&Value>) -> Self {
+        match value {
+            None | Some(Value::Null) => Self::Absent,
+            Some(Value::String(text)) => Self::Text(text.clone()),
+            Some(other) => Self::Json(other.to_string()),
+        }
+    }
+
+    /// Its text, whatever it is.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Json(text) | Self::Text(text) => Some(text),
+        }
+    }
 }
 
 /// One request.
@@ -33,6 +65,10 @@ pub struct Record {
     pub response: Side,
     pub attacks: Vec<String>,
     pub blocked: bool,
+    /// It comes from a store: values may be markers that stand for redacted ones.
+    pub is_stored: bool,
+    /// What rules read in values before they were redacted, by point.
+    pub kept: Vec<(String, String)>,
 }
 
 /// Why a record is bad, in words.
@@ -144,7 +180,8 @@ fn side(record: &Map<String, Value>, name: &'static str) -> Result<Side, Bad> {
     let mut side = Side {
         headers: values(members.get("headers"), "headers")?,
         cookies: values(members.get("cookies"), "cookies")?,
-        body: members.get("body").filter(|body| !body.is_null()).cloned(),
+        form: values(members.get("form"), "form")?,
+        body: Body::of(members.get("body")),
     };
     side.fall_back(name == "response");
     Ok(side)
