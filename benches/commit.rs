@@ -72,7 +72,7 @@ fn run(state: &Path, log: &Path, keep: Keep, requests: u64) -> Duration {
         key: SecretKey([7; 32]),
         applications: Applications::default(),
         descriptions: Descriptions::default(),
-        sources: vec![SourceSpec::File { path: log.into(), format: None }],
+        sources: vec![SourceSpec::File { path: log.into(), format: None }.into()],
         cluster: None,
         workers: WORKERS,
         hot_bytes_max: HOT_BYTES,

@@ -68,6 +68,174 @@ fn check(server: &Server, numbers: impl IntoIterator<Item = i64>) -> Vec<String>
     ids
 }
 
+/// The names of the sources, without that of what is pushed.
+fn names(server: &Server) -> Vec<String> {
+    let data = server.query("{ status { sources { source } } }");
+    let sources = data["status"]["sources"].as_array().unwrap();
+    let names = sources.iter().map(|source| source["source"].as_str().unwrap().to_owned());
+    names.filter(|name| name != "push").collect()
+}
+
+/// Writes a configuration with one source.
+fn config(dir: &Path, name: &str, kind: &str, path: &Path) -> String {
+    let path = path.to_str().unwrap();
+    let text = format!("[[sources]]\nname = {name:?}\nkind = {kind:?}\npath = {path:?}\n");
+    write(dir, "config.toml", text)
+}
+
+#[test]
+fn a_file_is_the_same_under_every_path_and_every_name() {
+    for kind in ["file", "follow"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, log) = (dir.path().join("state"), dir.path().join("access.log"));
+        let (link, hard) = (dir.path().join("link"), dir.path().join("hard"));
+        append(&log, &lines(0..3));
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        std::os::unix::fs::symlink(&log, dir.path().join("symbolic")).unwrap();
+        fs::hard_link(&log, &hard).unwrap();
+        let relative = Path::new("..").join("..").join("..").join("..").join("..").join("..");
+        let relative = relative.join("..").join(log.strip_prefix("/").unwrap());
+        let spellings = [
+            ("a", log.clone()),
+            ("a", dir.path().join(".").join("access.log")),
+            ("a", relative),
+            ("a", link.join("access.log")),
+            ("a", dir.path().join("symbolic")),
+            ("a", hard),
+            ("another", log.clone()),
+        ];
+        for (name, path) in &spellings {
+            let config = config(dir.path(), name, kind, path);
+            let server = Server::start(&state, &["--config", &config]);
+            let ids = check(&server, 0..3);
+            assert!(ids.iter().all(|id| id.starts_with("a:")), "{kind} {path:?}: {ids:?}");
+            assert_eq!(names(&server), ["a"], "{kind} {path:?}");
+            assert_eq!(server.stop(), Some(0), "{kind} {path:?}");
+        }
+        // And it goes on there, whatever kind it was.
+        append(&log, &lines(3..5));
+        let server = Server::start(&state, &["--follow", log.to_str().unwrap()]);
+        let ids = check(&server, 0..5);
+        assert!(ids.iter().all(|id| id.starts_with("a:")), "{kind}: {ids:?}");
+    }
+}
+
+#[test]
+fn another_file_under_a_known_name_is_read_and_its_ids_are_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, logs) = (dir.path().join("state"), dir.path().join("logs"));
+    fs::create_dir(&logs).unwrap();
+    append(&logs.join("a.log"), &lines(0..2));
+    append(&logs.join("b.log"), &lines(2..4));
+    for (path, expected) in [("a.log", 0..2), ("b.log", 0..4), ("a.log", 0..4)] {
+        let config = config(dir.path(), "logs", "file", &logs.join(path));
+        let server = Server::start(&state, &["--config", &config]);
+        check(&server, expected);
+        assert_eq!(server.stop(), Some(0));
+    }
+    // The files of a directory are renamed, and new ones take their names.
+    let config = config(dir.path(), "all", "directory", &logs);
+    fs::rename(logs.join("b.log"), logs.join("c.log")).unwrap();
+    append(&logs.join("b.log"), &lines(4..6));
+    for _ in 0..2 {
+        let server = Server::start(&state, &["--config", &config]);
+        check(&server, 0..6);
+        assert_eq!(server.stop(), Some(0));
+    }
+}
+
+#[test]
+fn what_is_in_a_directory_and_no_log_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, logs) = (dir.path().join("state"), dir.path().join("logs"));
+    fs::create_dir(&logs).unwrap();
+    append(&logs.join("a.log"), &lines(0..3));
+    append(&logs.join("README"), "What these files are.\nAnd who made them.\n");
+    append(&logs.join("empty.log"), "");
+    fs::create_dir(logs.join("below")).unwrap();
+    mkfifo(&logs.join("pipe"));
+    let _socket = std::os::unix::net::UnixListener::bind(logs.join("socket")).unwrap();
+    std::os::unix::fs::symlink(logs.join("a.log"), logs.join("current")).unwrap();
+    std::os::unix::fs::symlink("nowhere", logs.join("dangling")).unwrap();
+    let replayed = spoor(&["replay", logs.to_str().unwrap()], b"");
+    let said = String::from_utf8(replayed.stderr).unwrap();
+    assert!(replayed.status.success(), "{said}");
+    assert!(said.lines().last().unwrap().contains("\"read\":3,"), "{said}");
+    for left_out in ["README", "below", "pipe", "socket", "current", "dangling"] {
+        let warns = |line: &str| line.contains("WARN") && line.contains(left_out);
+        assert_eq!(said.lines().filter(|line| warns(line)).count(), 1, "{left_out}: {said}");
+    }
+    assert!(!said.contains("empty.log"), "{said}");
+    let config = config(dir.path(), "logs", "directory", &logs);
+    let server = Server::start(&state, &["--config", &config]);
+    check(&server, 0..3);
+    assert_eq!(server.stop(), Some(0));
+    // Nothing but that is no success.
+    fs::remove_file(logs.join("a.log")).unwrap();
+    fs::remove_file(logs.join("empty.log")).unwrap();
+    let replayed = spoor(&["replay", logs.to_str().unwrap()], b"");
+    let said = String::from_utf8(replayed.stderr).unwrap();
+    assert_eq!(replayed.status.code(), Some(1), "{said}");
+    assert!(said.contains("README") && said.contains("nothing was read"), "{said}");
+}
+
+fn mkfifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, pipe) = (dir.path().join("state"), dir.path().join("pipe"));
+    mkfifo(&pipe);
+    let path = pipe.to_str().unwrap();
+    // Followed, it is refused and tried again; as a file it is waited for.
+    let server = Server::start(&state, &["--follow", path]);
+    let query = "{ status { sources { source error } } }";
+    server.until(query, "the error", |data| {
+        let sources = data["status"]["sources"].as_array().unwrap();
+        let error = sources.iter().find(|one| one["source"] == path).unwrap()["error"].as_str();
+        error.is_some_and(|error| error.contains("named pipe"))
+    });
+    assert_eq!(server.stop(), Some(0));
+    let config = config(dir.path(), "pipe", "file", &pipe);
+    let server = Server::start(&state, &["--config", &config]);
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::start(&state, &["--config", &config]);
+    fs::write(&pipe, lines(0..3)).unwrap();
+    check(&server, 0..3);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn two_thousand_files_are_followed_by_few_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, logs) = (dir.path().join("state"), dir.path().join("logs"));
+    fs::create_dir(&logs).unwrap();
+    let mut text = String::new();
+    for number in 0..2000 {
+        let path = logs.join(format!("{number:04}.log"));
+        append(&path, &lines(number % 40..number % 40 + 1));
+        let path = path.to_str().unwrap();
+        text += &format!("[[sources]]\nname = \"s{number}\"\nkind = \"follow\"\npath = {path:?}\n");
+    }
+    let config = write(dir.path(), "config.toml", text);
+    let server = Server::start(&state, &["--config", &config, "--workers", "2"]);
+    let all = |expected: u64| {
+        server.until("{ status { requests } }", "requests", |data| {
+            data["status"]["requests"].as_u64() == Some(expected)
+        });
+    };
+    all(2000);
+    append(&logs.join("1234.log"), &lines(50..51));
+    all(2001);
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
+    let threads: usize = threads.trim().parse().unwrap();
+    assert!(threads < 64, "{threads} threads");
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// The offset of a source.
 fn offset(server: &Server, name: &str) -> u64 {
     let data = server.query("{ status { sources { source offset } } }");

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::engine::limits;
+use crate::engine::{PUSH_SOURCE, limits};
 use crate::store::SpillCodec;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -136,7 +136,7 @@ pub enum SourceKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
-    /// Unique among the sources; mistakes are told by it. Offsets are kept by path.
+    /// Unique among the sources: what the store, ids and the status know it by.
     pub name: String,
     /// What it is.
     #[serde(default)]
@@ -454,6 +454,12 @@ impl Config {
         unique("sources", self.sources.iter().map(|source| source.name.as_str()))?;
         for source in &self.sources {
             let place = format!("sources.{}", source.name);
+            // Ids are `<name>:<offset>`, and those of later files and other processes add to the name.
+            let is_free =
+                |name: &str| !name.is_empty() && name != PUSH_SOURCE && !name.contains(['#', '@']);
+            require(is_free(&source.name), &format!("{place}.name"), || {
+                format!("not empty, not `{PUSH_SOURCE}`, and without `#` and `@`")
+            })?;
             let reads_path = source.kind != SourceKind::Stdin;
             require(source.path.is_some() == reads_path, &place, || {
                 let needs = if reads_path { "needs a `path`" } else { "takes no `path`" };

@@ -101,6 +101,12 @@ impl Replayed {
         self.counts
     }
 
+    /// How many files of directories were left out by this process, because they are no logs.
+    #[must_use]
+    pub fn files_left_out(&self) -> u64 {
+        self.engine.files_left_out()
+    }
+
     /// Whether this process is to write the sessions of all.
     #[must_use]
     pub fn leads(&self) -> bool {

@@ -10,6 +10,7 @@ use spoor_dataflow::engine::{LEADER, Settings};
 use spoor_dataflow::query::SourceCounts;
 use spoor_dataflow::replay::{self, Summary};
 use spoor_dataflow::source::SourceSpec;
+use spoor_dataflow::source::named::{self, Named};
 use tempfile::TempDir;
 
 use super::{Failure, setup};
@@ -43,8 +44,12 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let mut sources = Vec::new();
     for path in &args.inputs {
         check_readable(path)?;
-        let input = setup::input(path, format.clone());
+        let input = Named::from(setup::input(path, format.clone()));
         sources.extend(input.expand().map_err(Failure::failed)?);
+    }
+    let (sources, twins) = named::without_twins(sources);
+    for (twin, other) in twins {
+        tracing::warn!("{} is the same file as {other}; it is read once", twin.name);
     }
     let (directory, _temporary) = state(args.state.as_deref())?;
     let settings = Settings {
@@ -64,10 +69,14 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let seconds = begin.elapsed().as_secs_f64();
     progress.writing();
     let counts = replayed.counts();
+    let left_out = replayed.files_left_out();
     let written = out.map(|mut out| replayed.write_sessions(args.requests, &mut out));
     let written = written.transpose().map_err(Failure::failed)?;
     replayed.end().map_err(Failure::failed)?;
     progress.end();
+    if left_out > 0 && counts.read == 0 {
+        return Err(Failure::Failed("nothing was read: every file was left out, as told".into()));
+    }
     match written {
         Some((sessions, identities)) => tell(&summary(&counts, sessions, identities, seconds)),
         None => {
@@ -143,7 +152,7 @@ fn output(file: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
 struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    fn new(sources: &[SourceSpec]) -> Self {
+    fn new(sources: &[Named]) -> Self {
         if !io::stderr().is_terminal() {
             return Self(None);
         }
@@ -184,8 +193,8 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// The size of a file that is read as it is.
-fn plain_size(source: &SourceSpec) -> Option<u64> {
-    let SourceSpec::File { path, .. } = source else { return None };
+fn plain_size(source: &Named) -> Option<u64> {
+    let SourceSpec::File { path, .. } = &source.spec else { return None };
     let compressed =
         ["gz", "zst"].iter().any(|end| path.extension().is_some_and(|ext| ext == *end));
     if compressed { None } else { std::fs::metadata(path).ok().map(|file| file.len()) }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use spoor_dataflow::config::Config;
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::source::SourceSpec;
+use spoor_dataflow::source::named::{self, Named};
 use spoor_dataflow::store::care::Control;
 use spoor_graphql::ServerOptions;
 use tokio::net::TcpListener;
@@ -73,24 +74,33 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// The sources of the configuration and of the command line.
-fn sources(args: &ServeArgs, config: &Config) -> Result<Vec<SourceSpec>, Failure> {
+fn sources(args: &ServeArgs, config: &Config) -> Result<Vec<Named>, Failure> {
     let mut sources = setup::sources(config)?;
     let format = setup::format(&args.format, config)?;
     for path in &args.follow {
-        sources.push(if path == Path::new("-") {
+        sources.push(Named::by_path(if path == Path::new("-") {
             SourceSpec::Stdin { format: format.clone() }
         } else {
             SourceSpec::Follow { path: path.clone(), format: format.clone() }
-        });
+        }));
+    }
+    let (sources, twins) = named::without_twins(sources);
+    for (twin, other) in twins {
+        let name = twin.name;
+        if !twin.optional {
+            let same = format!("{name} and {other} are the same file; name it once");
+            return Err(Failure::Usage(same));
+        }
+        tracing::warn!("{name} is the same file as {other}; it is read once");
     }
     let mut names = HashSet::new();
     for source in &sources {
         // Offsets and implicit ids are by name.
-        if !names.insert(source.name()) {
-            let name = source.name();
+        if !names.insert(&source.name) {
+            let name = &source.name;
             return Err(Failure::Usage(format!("{name} is a source twice; name it once")));
         }
-        if let SourceSpec::Follow { path, .. } = source
+        if let SourceSpec::Follow { path, .. } = &source.spec
             && !path.exists()
         {
             tracing::warn!("{} is not there yet; it is followed once it is", path.display());

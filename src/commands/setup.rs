@@ -8,6 +8,7 @@ use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
 use spoor_dataflow::decode::{Format, Mapping};
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::source::SourceSpec;
+use spoor_dataflow::source::named::Named;
 use spoor_dataflow::store::{SpillOptions, Store, StoreOptions};
 use spoor_operators::assign::SecretKey;
 use spoor_operators::rules::edit::EditError;
@@ -69,7 +70,7 @@ pub fn input(path: &Path, format: Option<Arc<Format>>) -> SourceSpec {
 }
 
 /// The sources of the configuration, directories expanded.
-pub fn sources(config: &Config) -> Result<Vec<SourceSpec>, Failure> {
+pub fn sources(config: &Config) -> Result<Vec<Named>, Failure> {
     let mut specs = Vec::new();
     for source in &config.sources {
         let format = format(&source.format, config)?;
@@ -80,7 +81,8 @@ pub fn sources(config: &Config) -> Result<Vec<SourceSpec>, Failure> {
             SourceKind::Follow => SourceSpec::Follow { path, format },
             SourceKind::Stdin => SourceSpec::Stdin { format },
         };
-        specs.extend(spec.expand().map_err(Failure::failed)?);
+        let named = Named::chosen(&source.name, spec);
+        specs.extend(named.expand().map_err(Failure::failed)?);
     }
     Ok(specs)
 }
@@ -124,7 +126,7 @@ pub fn settings(
     config: Config,
     directory: &Path,
     searchable: bool,
-    sources: Vec<SourceSpec>,
+    sources: Vec<Named>,
 ) -> Result<Settings, Failure> {
     let (store, key) = store(&config, directory, searchable)?;
     Ok(Settings {

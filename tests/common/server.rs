@@ -74,6 +74,11 @@ impl Server {
         Self { child, address, stdin }
     }
 
+    /// Its number among the processes of the machine.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Writes to its standard input.
     pub fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("its input is open");

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use spoor_operators::rules::RuleSet;
 
-use crate::lineage::Lineage;
+use crate::source::named::FileId;
 use crate::store::StoreError;
 
 /// Processes with another protocol do not work together.
@@ -68,6 +68,9 @@ pub struct Readable {
     pub name: String,
     /// Its length in bytes; none when it can only be read from its beginning by one process.
     pub bytes: Option<u64>,
+    /// Which file it is, if it could be looked at.
+    #[serde(default)]
+    pub file: Option<FileId>,
 }
 
 /// What a process knows as of the epoch all stand at.
@@ -77,8 +80,6 @@ pub struct Standing {
     pub rules: RuleSet,
     /// The store has no rules yet.
     pub is_new: bool,
-    /// The history of its store; that of process 0 is the history of the whole.
-    pub lineage: Lineage,
     /// The watermark, in milliseconds.
     pub watermark: Option<i64>,
     /// The first retained day.

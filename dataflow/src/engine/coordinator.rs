@@ -248,6 +248,10 @@ impl Coordinator {
                 self.source_ended();
             }
             FromSource::Stopped(_) => self.source_ended(),
+            FromSource::LeftOut(_) => {
+                self.context.left_out();
+                self.source_ended();
+            }
             FromSource::Failed(_, error) => {
                 // It was not read to its end: the next start tries it again.
                 self.context.source_failed(&error);

@@ -1,6 +1,7 @@
 //! Who reads what: the sources of this process, divided with the other processes that have them.
 //!
-//! A plain file of lines is read by every process that was given it, each a stretch of what nobody
+//! What is known of a source is found by [`super::identify`]. A plain file of lines is read by
+//! every process that was given it, each a stretch of what nobody
 //! has read yet; any other file by the first of them, behind what was read of it by whoever. A
 //! followed file and standard input belong to the process that has them, under a name of its own.
 //! Every process decides alone, from what all have said, so no two read the same byte.
@@ -8,8 +9,10 @@
 use crate::cluster::ClusterError;
 use crate::cluster::hello::{Readable, Standing};
 use crate::engine::EngineError;
+use crate::engine::identify::{Asked, Rows};
 use crate::engine::sources::SourceRow;
 use crate::source::SourceSpec;
+use crate::source::named::{FileId, Identified, Named, absolute};
 use crate::source::ranges::{Ranges, line_start};
 use crate::store::StoreError;
 
@@ -20,6 +23,8 @@ pub struct Reading {
     pub spec: SourceSpec,
     /// Its name in the whole cluster.
     pub name: String,
+    /// A file of a directory: it is left out when it is no log.
+    pub optional: bool,
     /// What is known of it.
     pub row: SourceRow,
 }
@@ -35,11 +40,12 @@ pub struct Told<'a> {
 /// The files of these sources, for the other processes. One that cannot be read is found by the
 /// thread that reads it.
 #[must_use]
-pub fn readable(specs: &[SourceSpec]) -> Vec<Readable> {
-    let files = specs.iter().filter(|spec| matches!(spec, SourceSpec::File { .. }));
-    let readable = |spec: &SourceSpec| Readable {
-        name: spec.name(),
-        bytes: spec.divisible().unwrap_or_default(),
+pub fn readable(sources: &[Named]) -> Vec<Readable> {
+    let files = sources.iter().filter(|one| matches!(one.spec, SourceSpec::File { .. }));
+    let readable = |one: &Named| Readable {
+        name: one.name.clone(),
+        bytes: one.spec.divisible().unwrap_or_default(),
+        file: one.identify().map(|file| file.id),
     };
     files.map(readable).collect()
 }
@@ -48,13 +54,17 @@ pub fn readable(specs: &[SourceSpec]) -> Vec<Readable> {
 ///
 /// # Errors
 /// Rows that are damaged, processes that have different files under one name.
-pub fn divide(specs: Vec<SourceSpec>, told: &Told<'_>) -> Result<Vec<Reading>, EngineError> {
+pub fn divide(sources: Vec<Named>, told: &Told<'_>) -> Result<Vec<Reading>, EngineError> {
     let mut readings = Vec::new();
-    for spec in specs {
-        let reading = match &spec {
-            SourceSpec::File { .. } => told.file(spec)?,
+    let mut rows = Rows::of(told.process, told.standings)?;
+    // A file that was followed until it was rotated is that source's, whoever else finds it.
+    let is_followed = |one: &Named| matches!(one.spec, SourceSpec::Follow { .. });
+    let (followed, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(is_followed);
+    for source in followed.into_iter().chain(rest) {
+        let reading = match &source.spec {
+            SourceSpec::File { .. } => told.file(source, &mut rows)?,
             SourceSpec::Follow { .. } | SourceSpec::Stream { .. } | SourceSpec::Stdin { .. } => {
-                Some(told.own(spec)?)
+                Some(told.own(source, &mut rows)?)
             }
             SourceSpec::Part { .. } | SourceSpec::Directory { .. } => None,
         };
@@ -90,30 +100,62 @@ impl Told<'_> {
         Ok(rows)
     }
 
-    fn own(&self, spec: SourceSpec) -> Result<Reading, EngineError> {
-        let name = own_name(&spec.name(), self.process);
+    fn own(&self, source: Named, rows: &mut Rows) -> Result<Reading, EngineError> {
+        let name = own_name(&source.name, self.process);
+        let Named { optional, spec, .. } = source;
+        let file = spec.path().and_then(Identified::of);
+        let follows = matches!(spec, SourceSpec::Follow { .. });
+        let path = spec.path().map(absolute);
+        let asked = Asked { name, file: file.as_ref(), path, follows, is_own: true };
+        let name = rows.settle(&asked);
         let mut row = self.rows(&name)?.swap_remove(0);
-        row.ended &= !spec.is_new_each_time();
-        Ok(Reading { spec, name, row })
+        row.ended &= !spec.is_new_each_time() && !follows;
+        if follows {
+            row.checkpoint = followed(&row, file.as_ref()).map_err(EngineError::Source)?;
+            let path = asked.path.as_ref().map(|path| path.display().to_string());
+            row.file = path.map(|path| FileId { path, ..FileId::default() });
+        }
+        Ok(Reading { spec, name, optional, row })
     }
 
     /// This process's part of a file; none when others read all of it.
-    fn file(&self, spec: SourceSpec) -> Result<Option<Reading>, EngineError> {
-        let name = spec.name();
+    fn file(&self, source: Named, known: &mut Rows) -> Result<Option<Reading>, EngineError> {
+        let Named { name, optional, spec } = source;
+        let reads = |standing: &Standing, wanted: &dyn Fn(&Readable) -> bool| {
+            standing.reads.iter().find(|file| wanted(file)).cloned()
+        };
+        let mine = reads(&self.standings[self.process], &|file| file.name == name);
+        let mine = mine.unwrap_or_else(|| Readable { name: name.clone(), bytes: None, file: None });
         let of = |standing: &Standing| {
-            standing.reads.iter().find(|file| file.name == name).map(|file| file.bytes)
+            reads(standing, &|file| file.name == name)
+                .or_else(|| reads(standing, &|file| is_same(file, &mine)))
         };
         let readers: Vec<_> = self.standings.iter().map(of).collect();
-        let bytes = readers[self.process].flatten();
-        if readers.iter().flatten().any(|others| *others != bytes) {
+        // All give it the name that the first of them gives it.
+        let first = readers.iter().flatten().next();
+        let name = first.map_or(name, |first| first.name.clone());
+        if readers.iter().flatten().any(|others| !agrees(others, &mine)) {
             return Err(ClusterError::Disagree(format!(
                 "{name} is not the same file for every process; give it to one of them only"
             ))
             .into());
         }
+        let bytes = mine.bytes;
+        let file = spec.path().and_then(Identified::of);
+        let path = spec.path().map(absolute);
+        let asked = Asked { name, file: file.as_ref(), path, follows: false, is_own: false };
+        let name = known.settle(&asked);
         let place = readers[..self.process].iter().flatten().count();
         let shares = readers.iter().flatten().count();
         let mut rows = self.rows(&name)?;
+        for row in &mut rows {
+            if let Some((_, offset)) = FileId::of_places(&row.checkpoint) {
+                // It was followed before, and is a file that ends now.
+                row.checkpoint = offset.to_le_bytes().into();
+                row.ended = false;
+            }
+        }
+        let id = file.map(|file| file.id);
         let SourceSpec::File { path, format } = &spec else { return Ok(None) };
         let was_divided = rows.iter().any(|row| row.checkpoint.first() == Some(&b'['));
         let Some(bytes) = bytes.filter(|_| self.standings.len() > 1 || was_divided) else {
@@ -122,8 +164,9 @@ impl Told<'_> {
             }
             let furthest = rows.iter().map(|row| (row.ended, row.offset)).max();
             let furthest = rows.iter().position(|row| Some((row.ended, row.offset)) == furthest);
-            let row = rows.swap_remove(furthest.unwrap_or_default());
-            return Ok(Some(Reading { spec, name, row }));
+            let mut row = rows.swap_remove(furthest.unwrap_or_default());
+            row.file = id.or(row.file);
+            return Ok(Some(Reading { spec, name, optional, row }));
         };
         let mut done = Ranges::default();
         for row in rows.iter().filter(|row| !row.checkpoint.is_empty()) {
@@ -134,13 +177,41 @@ impl Told<'_> {
         let share = share.map_err(|error| EngineError::Source(format!("{name}: {error}")))?;
         let mut row = rows.swap_remove(0);
         row.ended = share.list().is_empty();
+        row.file = id.or(row.file);
         let read = match row.checkpoint.is_empty() {
             true => Ranges::default(),
             false => ranges(&name, &row)?,
         };
         let (path, format) = (path.clone(), format.clone());
         let spec = SourceSpec::Part { path, format, ranges: share, read };
-        Ok(Some(Reading { spec, name, row }))
+        Ok(Some(Reading { spec, name, optional, row }))
+    }
+}
+
+/// Whether two processes have one file, under whatever names.
+fn is_same(one: &Readable, other: &Readable) -> bool {
+    let files = one.file.as_ref().zip(other.file.as_ref());
+    one.bytes == other.bytes && files.is_some_and(|(one, other)| one.is_shared_with(other))
+}
+
+/// Whether what two processes have under one name may be one file: on two machines, copies of it.
+fn agrees(one: &Readable, other: &Readable) -> bool {
+    let head = |file: &Readable| file.file.as_ref().map(|id| (id.head_bytes, id.head_hash));
+    one.bytes == other.bytes && head(one).zip(head(other)).is_none_or(|(one, other)| one == other)
+}
+
+/// The checkpoint of a followed file, also where it was read as a file that ends before.
+fn followed(row: &SourceRow, file: Option<&Identified>) -> Result<Vec<u8>, String> {
+    let checkpoint = &row.checkpoint;
+    if checkpoint.is_empty() || FileId::of_places(checkpoint).is_some() {
+        return Ok(checkpoint.clone());
+    }
+    let read = Ranges::decode(checkpoint).unwrap_or_default();
+    match (read.list(), file) {
+        ([], _) => Ok(Vec::new()),
+        ([(0, until)], Some(file)) => Ok(file.checkpoint(*until)),
+        _ => Err("a file that was read in parts cannot be followed before it is read to its end"
+            .to_owned()),
     }
 }
 
@@ -165,8 +236,11 @@ mod tests {
     use crate::source::{Next, Source, open};
 
     fn standing(files: &[(&str, Option<u64>)], rows: &[(&str, SourceRow)]) -> Standing {
-        let reads =
-            files.iter().map(|(name, bytes)| Readable { name: (*name).into(), bytes: *bytes });
+        let reads = files.iter().map(|(name, bytes)| Readable {
+            name: (*name).into(),
+            bytes: *bytes,
+            file: None,
+        });
         let rows =
             rows.iter().map(|(name, row)| ((*name).to_owned(), serde_json::to_vec(row).unwrap()));
         Standing { reads: reads.collect(), sources: rows.collect(), ..Standing::default() }
@@ -202,7 +276,7 @@ mod tests {
         let first = [standing(&file, &[(&name, row)]), standing(&file, &[]), standing(&file, &[])];
         let read = |process: usize, standings: &[Standing]| {
             let told = Told { process, standings };
-            let reading = divide(vec![spec.clone()], &told).unwrap().remove(0);
+            let reading = divide(vec![spec.clone().into()], &told).unwrap().remove(0);
             let text = text(&mut *open(&reading.spec, 0, &Stop::default()).unwrap());
             (reading.row, text)
         };
@@ -233,11 +307,14 @@ mod tests {
             standing(&file, &[]),
             standing(&file, &[("log.gz", row(3, false))]),
         ];
-        let of = |process| divide(vec![spec()], &Told { process, standings: &standings }).unwrap();
+        let of = |process| {
+            divide(vec![spec().into()], &Told { process, standings: &standings }).unwrap()
+        };
         assert_eq!(of(1)[0].row.offset, 7, "behind what anybody has read");
         assert!(of(2).is_empty());
         let other = [standing(&[("log.gz", Some(1))], &[]), standing(&file, &[])];
-        let refused = divide(vec![spec()], &Told { process: 1, standings: &other }).unwrap_err();
+        let refused =
+            divide(vec![spec().into()], &Told { process: 1, standings: &other }).unwrap_err();
         assert!(refused.to_string().contains("not the same file"), "{refused}");
     }
 
@@ -255,7 +332,7 @@ mod tests {
         let spec = SourceSpec::Follow { path: "live.log".into(), format: None };
         for (process, name) in [(0, "live.log"), (1, "live.log@1")] {
             let told = Told { process, standings: &standings };
-            let reading = divide(vec![spec.clone()], &told).unwrap();
+            let reading = divide(vec![spec.clone().into()], &told).unwrap();
             assert_eq!(reading[0].name, name);
             assert_eq!(owner(name), (process > 0).then_some(process));
         }

@@ -30,6 +30,8 @@ pub enum FromSource {
     Failed(SourceId, SourceError),
     /// It was told to stop: the next start goes on.
     Stopped(SourceId),
+    /// It is a file of a directory, and none that can be read as a log.
+    LeftOut(SourceId),
 }
 
 /// What every thread has.
@@ -108,11 +110,16 @@ impl Shared {
     }
 
     /// How a source came to no more.
-    fn close(&self, id: SourceId, result: Result<(), SourceError>) {
+    fn close(&self, id: SourceId, is_optional: bool, result: Result<(), SourceError>) {
         let is_stopped = self.stop.is_set();
         self.send(match result {
             _ if is_stopped => FromSource::Stopped(id),
             Ok(()) => FromSource::End(id),
+            Err(error @ SourceError::Format { .. }) if is_optional => {
+                tracing::warn!("left out: {error}");
+                self.health.failed(id, format!("left out: {error}"));
+                FromSource::LeftOut(id)
+            }
             Err(error) => {
                 self.health.failed(id, error.to_string());
                 FromSource::Failed(id, error)
@@ -123,7 +130,7 @@ impl Shared {
     /// Reads a source that has an end.
     fn read_out(&self, id: SourceId, reading: &Reading) {
         let result = self.read_to_end(id, reading);
-        self.close(id, result);
+        self.close(id, reading.optional, result);
     }
 
     fn read_to_end(&self, id: SourceId, reading: &Reading) -> Result<(), SourceError> {
@@ -183,7 +190,7 @@ fn follow(files: Vec<Numbered>, shared: &Shared) {
             followed.push(match open(&reading, &shared.stop) {
                 Ok(source) => Some(Followed { id, reading, source }),
                 Err(error) => {
-                    shared.close(id, Err(error));
+                    shared.close(id, false, Err(error));
                     None
                 }
             });
@@ -201,7 +208,7 @@ fn follow(files: Vec<Numbered>, shared: &Shared) {
                 Err(error) => {
                     let id = one.id;
                     followed[at] = None;
-                    shared.close(id, Err(error));
+                    shared.close(id, false, Err(error));
                     false
                 }
             }
@@ -211,6 +218,59 @@ fn follow(files: Vec<Numbered>, shared: &Shared) {
         }
     }
     for one in followed.into_iter().flatten() {
-        shared.close(one.id, Ok(()));
+        shared.close(one.id, false, Ok(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sources::SourceRow;
+
+    #[test]
+    fn a_source_that_is_told_to_stop_has_not_ended_and_goes_on_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "{\"ts\":0,\"method\":\"GET\",\"path\":\"/\"}\n").unwrap();
+        let file = SourceSpec::File { path: path.clone(), format: None };
+        let follow = SourceSpec::Follow { path, format: None };
+        let mut pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let stream = SourceSpec::Stream { path: std::mem::take(&mut pipe), format: None };
+        let sources = [file, follow, stream].into_iter().zip(1..).map(|(spec, id)| {
+            let (name, row) = (spec.name(), SourceRow::default());
+            (SourceId(id), Reading { spec, name, optional: false, row })
+        });
+        let (to, said) = crossbeam_channel::unbounded();
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default() };
+        shared.stop.set();
+        let threads = spawn(sources.collect(), &shared).unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        drop(shared);
+        let said: Vec<_> = said.iter().collect();
+        assert_eq!(said.len(), 3);
+        assert!(said.iter().all(|one| matches!(one, FromSource::Stopped(_))), "{said:?}");
+    }
+
+    #[test]
+    fn many_files_are_read_by_few_threads() {
+        let dir = tempfile::tempdir().unwrap();
+        let sources = (0..200).map(|number| {
+            let path = dir.path().join(number.to_string());
+            std::fs::write(&path, "").unwrap();
+            let kind = |follows| match follows {
+                true => SourceSpec::Follow { path: path.clone(), format: None },
+                false => SourceSpec::File { path: path.clone(), format: None },
+            };
+            let (spec, row) = (kind(number % 2 == 0), SourceRow::default());
+            (SourceId(number), Reading { name: spec.name(), spec, optional: false, row })
+        });
+        let (to, said) = crossbeam_channel::unbounded();
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default() };
+        let threads = spawn(sources.collect(), &shared).unwrap();
+        assert_eq!(threads.len(), READER_THREADS_MAX + 1);
+        shared.stop.set();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(said.len(), 200);
     }
 }

@@ -18,6 +18,7 @@ pub mod feed;
 pub mod graph;
 pub mod health;
 pub mod hot;
+pub mod identify;
 pub mod ingest;
 pub mod inputs;
 pub mod join;
@@ -35,7 +36,7 @@ pub mod sources;
 pub mod standing;
 pub mod start;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -61,11 +62,11 @@ use crate::engine::hot::HotBytes;
 use crate::engine::mail::{Mail, Note};
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
-use crate::lineage::Lineage;
 use crate::query::Status;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
+use crate::source::named::Named;
 use crate::source::opening::Stop;
-use crate::source::{SourceError, SourceId, SourceSpec};
+use crate::source::{SourceError, SourceId};
 use crate::store::{Store, StoreError, StoreNumbers, StoreView};
 
 /// The process that orders epochs and changes of rules.
@@ -88,7 +89,7 @@ pub struct Settings {
     /// API descriptions.
     pub descriptions: Descriptions,
     /// What is read, besides what is pushed.
-    pub sources: Vec<SourceSpec>,
+    pub sources: Vec<Named>,
     /// The cluster this process belongs to; none: it is alone.
     pub cluster: Option<Membership>,
     /// Dataflow workers of this process.
@@ -182,8 +183,6 @@ pub struct Context {
     pub(crate) workers: usize,
     /// The number of this process.
     pub(crate) process: usize,
-    /// Which epochs are of this store, or of the whole cluster.
-    pub(crate) lineage: Arc<Lineage>,
     pub(crate) ownership: Ownership,
     /// How the other processes are told; none: this one is alone.
     pub(crate) mail: Option<Arc<Mail>>,
@@ -211,6 +210,8 @@ pub struct Context {
     /// The process that failed first, and why.
     failure: Mutex<Option<(usize, String)>>,
     source_failures: Mutex<Vec<String>>,
+    /// Files of directories that are no logs.
+    files_left_out: AtomicU64,
 }
 
 /// What everybody may see: the engine as of a committed epoch.
@@ -308,6 +309,11 @@ impl Context {
         self.source_failures.lock().push(error.to_string());
     }
 
+    /// Counts a file of a directory that is no log.
+    pub(crate) fn left_out(&self) {
+        self.files_left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Why sources could not be read to their end.
     pub(crate) fn source_failures(&self) -> Vec<String> {
         self.source_failures.lock().clone()
@@ -398,6 +404,12 @@ impl Engine {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.context.drained.load(Ordering::Acquire)
+    }
+
+    /// How many files of directories were left out, because they are no logs.
+    #[must_use]
+    pub fn files_left_out(&self) -> u64 {
+        self.context.files_left_out.load(Ordering::Relaxed)
     }
 
     /// Whether a source could not be read to its end; [`Engine::join`] says why.

@@ -13,6 +13,7 @@ use spoor_operators::time::EventTime;
 use crate::engine::mail::Reach;
 use crate::engine::plan::Outcomes;
 use crate::query::{SourceCounts, SourceStatus};
+use crate::source::named::FileId;
 use crate::source::ranges::Ranges;
 
 /// What the store keeps of a source.
@@ -28,14 +29,28 @@ pub struct SourceRow {
     pub latest: Option<i64>,
     /// Read to its end.
     pub ended: bool,
+    /// Which file it is; none: not known, or no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
 }
 
 impl SourceRow {
+    /// The file it is of, if that is known, as of its last checkpoint.
+    #[must_use]
+    pub fn file(&self) -> Option<FileId> {
+        let path = || self.file.as_ref().map(|file| file.path.clone()).unwrap_or_default();
+        match FileId::of_places(&self.checkpoint) {
+            Some((id, _)) => Some(FileId { path: path(), ..id }),
+            None => self.file.clone(),
+        }
+    }
+
     /// Adds what another process keeps of the same source: counts add up; what either has read is
     /// read. Where the checkpoints are not ranges of bytes, the one that is further counts.
     pub fn merge(&mut self, other: &Self) {
         self.counts.add(&other.counts);
         self.latest = self.latest.max(other.latest);
+        self.file = self.file.take().or_else(|| other.file.clone());
         let is_divided = [&self.checkpoint, &other.checkpoint].iter().any(|c| is_ranges(c));
         let ranges = [&self.checkpoint, &other.checkpoint].map(|checkpoint| {
             if checkpoint.is_empty() { Some(Ranges::default()) } else { Ranges::decode(checkpoint) }
@@ -159,6 +174,7 @@ mod tests {
             counts: SourceCounts { read: 2, bad: 1, ..SourceCounts::default() },
             latest: Some(latest),
             ended,
+            file: None,
         };
         let check =
             |one: &SourceRow, other: &SourceRow, checkpoint: &[u8], at: u64, ended: bool| {
@@ -168,7 +184,9 @@ mod tests {
                     let counts = SourceCounts { read: 4, bad: 2, ..SourceCounts::default() };
                     let latest = one.latest.max(other.latest);
                     let checkpoint = checkpoint.into();
-                    let expected = SourceRow { checkpoint, offset: at, counts, latest, ended };
+                    let file = None;
+                    let expected =
+                        SourceRow { checkpoint, offset: at, counts, latest, ended, file };
                     assert_eq!(merged, expected, "{one:?} and {other:?}");
                 }
             };

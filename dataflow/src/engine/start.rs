@@ -1,7 +1,7 @@
 //! Starting an engine: what the store knows, then the threads.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,7 +42,6 @@ use crate::engine::standing::Standing;
 use crate::engine::{
     Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
 };
-use crate::lineage::Lineage;
 use crate::source::SourceId;
 use crate::source::opening::Stop;
 use crate::store::{Store, StoreError};
@@ -72,7 +71,6 @@ impl Engine {
             None => vec![mine],
         };
         rules.clone_from(&standings[LEADER].rules);
-        let lineage = standings[LEADER].lineage.clone();
         let compiled = CompiledRules::new(
             &rules,
             &settings.key,
@@ -85,7 +83,7 @@ impl Engine {
         let told = Told { process, standings: &standings };
         let readings = divide(std::mem::take(&mut settings.sources), &told)?;
         let sources = source_states(&told, &readings)?;
-        let context = Arc::new(context(settings, &known, &sources, &compiled, shape, lineage)?);
+        let context = Arc::new(context(settings, &known, &sources, &compiled, shape)?);
         let push_offset = sources[0].row.offset;
         let to_read: Vec<_> =
             (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
@@ -141,7 +139,6 @@ impl Known {
         Ok(cluster::Standing {
             rules: rules.clone(),
             is_new: self.rules.is_none(),
-            lineage: settings.store.lineage().clone(),
             watermark: self.watermark.map(EventTime::millis),
             first_day: self.first_day.map(|day| day.0),
             regroup: self.regroup,
@@ -170,7 +167,6 @@ fn context(
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
     shape: Option<Shape>,
-    lineage: Lineage,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
@@ -191,7 +187,6 @@ fn context(
     let mail = shape.map(|shape| Mail::new(shape.process, shape.processes, workers, committed.0));
     Ok(Context {
         process: shape.map_or(LEADER, |shape| shape.process),
-        lineage: Arc::new(lineage),
         ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
         mail,
         push_source: sources[0].name.clone().into(),
@@ -222,6 +217,7 @@ fn context(
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),
         source_failures: Mutex::default(),
+        files_left_out: AtomicU64::new(0),
     })
 }
 
@@ -430,6 +426,5 @@ pub(crate) fn still(settings: Settings) -> Arc<Context> {
     let Settings { key, applications, descriptions, .. } = &settings;
     let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
     let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
-    let lineage = settings.store.lineage().clone();
-    Arc::new(context(settings, &known, &sources, &compiled, None, lineage).unwrap())
+    Arc::new(context(settings, &known, &sources, &compiled, None).unwrap())
 }

@@ -8,6 +8,7 @@ pub mod chunk;
 mod cut;
 mod file;
 mod follow;
+pub mod named;
 pub mod opening;
 mod part;
 mod place;
@@ -17,13 +18,13 @@ mod rotated;
 mod tests;
 pub mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use chunk::{CHUNK_BYTES, Chunk, Content, LINE_BYTES_MAX, RAW_BYTES_MAX, SourceId};
 
 use crate::decode::Format;
-use opening::{Kind, Stop};
+use opening::Stop;
 use ranges::Ranges;
 
 /// Name of the source of standard input.
@@ -32,15 +33,14 @@ pub const STDIN: &str = "stdin";
 /// Something to read from.
 #[derive(Clone, Debug)]
 pub enum SourceSpec {
-    /// A file, plain or compressed, read to its end. Its name is the path as given.
+    /// A file, plain or compressed, read to its end.
     File {
         /// Path as given.
         path: PathBuf,
         /// None: from the content.
         format: Option<Arc<Format>>,
     },
-    /// Some ranges of a plain file of lines; others read the rest, or have read it. Its name is
-    /// the path as given.
+    /// Some ranges of a plain file of lines; others read the rest, or have read it.
     Part {
         /// Path as given.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum SourceSpec {
         /// What this process has read before.
         read: Ranges,
     },
-    /// Every file of a directory (not of those below it), by name. [`SourceSpec::expand`] makes
+    /// Every file of a directory (not of those below it), by name. [`named::Named::expand`] makes
     /// files of it; it is not opened itself.
     Directory {
         /// Path as given.
@@ -65,8 +65,8 @@ pub enum SourceSpec {
         /// None: from the content.
         format: Option<Arc<Format>>,
     },
-    /// A named pipe or a device, plain or compressed, read to its end. Its name is the path as
-    /// given. It is another stream each time, as standard input is.
+    /// A named pipe or a device, plain or compressed, read to its end. It is another stream
+    /// each time, as standard input is.
     Stream {
         /// Path as given.
         path: PathBuf,
@@ -135,7 +135,7 @@ pub enum SourceError {
 
 /// A source of chunks.
 pub trait Source: Send {
-    /// Its name, as implicit ids and dead letters have it.
+    /// What its errors and its chunks call it: its path as given.
     fn name(&self) -> &str;
 
     /// The next chunk. Files and streams wait until there is one, or until they are told to stop,
@@ -147,29 +147,17 @@ pub trait Source: Send {
 }
 
 impl SourceSpec {
-    /// The sources to open: a directory's files, by name; a stream where a file was named; anything
-    /// else is itself.
-    ///
-    /// # Errors
-    /// [`SourceError::Io`] when the directory cannot be read.
-    pub fn expand(self) -> Result<Vec<Self>, SourceError> {
-        let (path, format) = match self {
-            Self::Directory { path, format } => (path, format),
-            Self::File { path, format } if matches!(opening::kind(&path), Ok(Kind::Stream)) => {
-                return Ok(vec![Self::Stream { path, format }]);
-            }
-            other => return Ok(vec![other]),
-        };
-        let failed = |error| SourceError::Io { name: path.display().to_string(), offset: 0, error };
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let file = entry.map_err(failed)?.path();
-            if file.is_file() {
-                files.push(file);
-            }
+    /// The path it reads, if it does.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. }
+            | Self::Part { path, .. }
+            | Self::Directory { path, .. }
+            | Self::Stream { path, .. }
+            | Self::Follow { path, .. } => Some(path),
+            Self::Stdin { .. } => None,
         }
-        files.sort();
-        Ok(files.into_iter().map(|path| Self::File { path, format: format.clone() }).collect())
     }
 
     /// Whether several can read it, each a part: its length in bytes, if so.
@@ -183,17 +171,10 @@ impl SourceSpec {
         }
     }
 
-    /// Its name, as implicit ids, dead letters and offsets have it.
+    /// What it is called when nobody gave it a name, and in errors: its path as given.
     #[must_use]
     pub fn name(&self) -> String {
-        match self {
-            Self::File { path, .. }
-            | Self::Part { path, .. }
-            | Self::Directory { path, .. }
-            | Self::Stream { path, .. }
-            | Self::Follow { path, .. } => path.display().to_string(),
-            Self::Stdin { .. } => STDIN.into(),
-        }
+        self.path().map_or_else(|| STDIN.into(), |path| path.display().to_string())
     }
 
     /// Whether what a process finds there is new, so that an earlier one cannot have read it to its

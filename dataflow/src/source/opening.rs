@@ -79,17 +79,28 @@ fn in_words(kind: FileType) -> &'static str {
     }
 }
 
+/// Whether a regular file is at a path.
+///
+/// # Errors
+/// What the system says, or what it is instead.
+pub fn check_regular(path: &Path) -> io::Result<()> {
+    check(std::fs::metadata(path)?.file_type())
+}
+
+fn check(found: FileType) -> io::Result<()> {
+    match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("it is {}, not a regular file", in_words(found)))),
+    }
+}
+
 /// Opens a regular file. Anything else is refused before it is opened: opening a pipe for a moment
 /// would break it for its writer.
 ///
 /// # Errors
 /// What the system says, or what it is instead of a regular file.
 pub fn regular(path: &Path) -> io::Result<File> {
-    let check = |found: FileType| match found.is_file() {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("it is {}, not a regular file", in_words(found)))),
-    };
-    check(std::fs::metadata(path)?.file_type())?;
+    check_regular(path)?;
     let file = open(path)?;
     // Another thing may have come there in between.
     check(file.metadata()?.file_type())?;

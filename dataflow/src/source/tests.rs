@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::named::Named;
 use super::*;
 
 mod rotation;
@@ -148,8 +149,8 @@ fn a_directory_is_its_files_by_name() {
     let spec = SourceSpec::Directory { path: place.0.path().into(), format: None };
     assert!(open(&spec, 0).is_err());
     let mut all = Vec::new();
-    for spec in spec.expand().unwrap() {
-        all.extend(drain(&mut *open(&spec, 0).unwrap()).unwrap());
+    for file in Named::from(spec).expand().unwrap() {
+        all.extend(drain(&mut *open(&file.spec, 0).unwrap()).unwrap());
     }
     assert_eq!(text(&all), line("/a") + &line("/b") + &line("/c"));
     assert_eq!(&*all[0].name, place.path("a").to_str().unwrap());
@@ -290,7 +291,8 @@ fn a_pipe_is_read_as_its_writer_writes_and_stops_without_one() {
     let path = place.path("pipe");
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    let specs = file(&path).expand().unwrap();
+    let named = Named::from(file(&path)).expand().unwrap();
+    let specs: Vec<_> = named.into_iter().map(|one| one.spec).collect();
     assert!(matches!(&specs[..], [SourceSpec::Stream { .. }]) && specs[0].is_new_each_time());
     let text_of = |bytes: Vec<u8>| {
         let mut source = open(&specs[0], 100).unwrap();
