@@ -15,4 +15,5 @@ pub mod service;
 pub mod sorted;
 pub mod source;
 pub mod store;
+pub mod values;
 pub mod verify;

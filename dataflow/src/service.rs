@@ -21,6 +21,7 @@ use crate::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
     SessionQuery, Status,
 };
+use crate::values::{self, ValuePage, ValueQuery};
 
 /// Why the engine could not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -102,6 +103,15 @@ pub trait View: Send + Sync {
     /// # Errors
     /// [`ServiceError::Store`].
     fn session(&self, id: SessionId) -> Result<Option<Arc<Session>>, ServiceError>;
+
+    /// Values of a session by a field. Sessions of lists and subscriptions may be without them
+    /// (`Breakdown::is_head`): they are then those of the session that contains its start now.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    fn values(&self, session: &Session, query: &ValueQuery) -> Result<ValuePage, ServiceError> {
+        Ok(values::of(session, query))
+    }
 
     /// An identity that has at least one retained session.
     ///

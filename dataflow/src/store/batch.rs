@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
+use spoor_operators::breakdown::Breakdown;
 use spoor_operators::facts::{Assigned, NO_GAP};
+use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{DayChange, DayKey, LogChange, SessionChange};
 use spoor_operators::time::{Day, Epoch, EventTime};
 
@@ -34,6 +36,12 @@ pub(super) fn closes_at(end: EventTime, gap_ms: u32, next_day: EventTime) -> Eve
         return next_day;
     }
     EventTime(end.0.saturating_add(i64::from(gap_ms))).min(next_day)
+}
+
+/// The breakdown of a session, if it is stored in parts, and what names them.
+fn anchored(session: Option<&Arc<Session>>) -> Option<(EventTime, &Breakdown)> {
+    let breakdown = &session?.summary.breakdown;
+    Some((breakdown.head()?.anchor, breakdown))
 }
 
 /// The minute, since the Unix epoch, that an instant falls in.
@@ -83,7 +91,37 @@ impl Part {
         for session in &change.sessions {
             self.session(change.key, session, grown);
         }
+        self.parts(change);
         Ok(())
+    }
+
+    /// The parts of large breakdowns that changed. Sessions are told apart by the anchors of their
+    /// parts: when two are merged, the parts of the larger stay where they are.
+    fn parts(&mut self, change: &DayChange) {
+        let olds = change.sessions.iter().filter_map(|session| anchored(session.old.as_ref()));
+        let news = change.sessions.iter().filter_map(|session| anchored(session.new.as_ref()));
+        let mut all: BTreeMap<EventTime, [Option<&Breakdown>; 2]> = BTreeMap::new();
+        for (which, found) in [(0, olds.collect::<Vec<_>>()), (1, news.collect())] {
+            for (anchor, breakdown) in found {
+                all.entry(anchor).or_default()[which] = Some(breakdown);
+            }
+        }
+        let (none, cf) = (Breakdown::default(), self.inner.cf(Family::Parts));
+        let DayKey { day, identity } = change.key;
+        let (batch, buffer) = (&mut self.batch, &mut self.buffer);
+        for (anchor, [old, new]) in all {
+            new.unwrap_or(&none).changed_parts(old, &mut |key, part| {
+                let key = keys::part(day, identity, anchor, key);
+                match part {
+                    None => batch.delete_cf(cf, key),
+                    Some(part) => {
+                        buffer.clear();
+                        part.encode(buffer);
+                        batch.put_cf(cf, key, &*buffer);
+                    }
+                }
+            });
+        }
     }
 
     fn append(&mut self, key: DayKey, requests: &[Assigned]) {
@@ -165,7 +203,7 @@ impl Part {
         self.days.entry(key.day).or_default().sessions += 1;
         let cf = self.inner.cf(Family::Sessions);
         self.buffer.clear();
-        new.encode(&mut self.buffer);
+        new.encode_stored(&mut self.buffer);
         self.batch.put_cf(cf, keys::session(key.day, key.identity, new.start), &self.buffer);
         if old.is_none_or(|old| old.start != new.start) {
             self.additions.start(new);

@@ -10,7 +10,7 @@ use super::view::StoreView;
 use super::{Family, StoreError, keys};
 
 impl StoreView {
-    /// Visits every session in order of day, partition, identity and start, until `visit` says no.
+    /// Visits every session, with all its values, in order of day, partition, identity and start, until `visit` says no.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], failures of RocksDB.
@@ -44,7 +44,8 @@ impl StoreView {
             rows.next();
         }
         while let Some((key, row)) = rows.item() {
-            if !visit(&decode_row(key, row)?) {
+            let session = self.inner().whole(decode_row(key, row)?, self.options())?;
+            if !visit(&session) {
                 break;
             }
             rows.next();

@@ -6,17 +6,18 @@
 //! request log. Answers are therefore yes, no or unknown, and combine as Kleene's logic says.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 
 use spoor_operators::facts::{Facts, Field};
 use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::{Session, SessionView};
+use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::summary::Counters;
 use spoor_operators::time::{Day, DayZone, EventTime};
-use spoor_operators::wire::Malformed;
 
-use super::StoreError;
 use super::batch::closes_at;
+use super::{StoreError, StoreView};
 use crate::query::{Filter, RequestFilter, Statistic};
 
 /// What a filter can see of a session, stored or in memory.
@@ -28,9 +29,9 @@ pub(super) trait Facets {
     fn span(&self) -> (Day, EventTime, EventTime);
     fn gap_ms(&self) -> u32;
     fn counters(&self) -> &Counters;
-    fn statistic(&self, by: Statistic) -> Result<f64, Malformed>;
+    fn statistic(&self, by: Statistic) -> Result<f64, StoreError>;
     /// Visits the values of a field with their counts.
-    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), Malformed>;
+    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), StoreError>;
 }
 
 impl Facets for Session {
@@ -62,17 +63,31 @@ impl Facets for Session {
         &self.summary.counters
     }
 
-    fn statistic(&self, by: Statistic) -> Result<f64, Malformed> {
+    fn statistic(&self, by: Statistic) -> Result<f64, StoreError> {
         Ok(by.of(self))
     }
 
-    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), Malformed> {
+    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), StoreError> {
         self.summary.entries(field).for_each(|(text, count)| visit(text, count));
         Ok(())
     }
 }
 
-impl Facets for SessionView<'_> {
+/// A session's row, and the view it is read in: values of a large breakdown are in other rows.
+pub(super) struct Row<'a> {
+    pub(super) session: SessionView<'a>,
+    pub(super) view: &'a StoreView,
+}
+
+impl<'a> Deref for Row<'a> {
+    type Target = SessionView<'a>;
+
+    fn deref(&self) -> &SessionView<'a> {
+        &self.session
+    }
+}
+
+impl Facets for Row<'_> {
     fn identity(&self) -> IdentityId {
         self.identity
     }
@@ -101,13 +116,16 @@ impl Facets for SessionView<'_> {
         &self.counters
     }
 
-    fn statistic(&self, by: Statistic) -> Result<f64, Malformed> {
-        let quantile = |q| -> Result<f64, Malformed> {
+    fn statistic(&self, by: Statistic) -> Result<f64, StoreError> {
+        let quantile = |q| -> Result<f64, StoreError> {
             let found = self.histogram()?.quantile(q);
             let found = found.map_or(0, |found| found.min(self.counters.duration_max_ns));
             Ok(found as f64 / NANOS_PER_MS)
         };
-        let distinct = |field| -> Result<f64, Malformed> {
+        let distinct = |field| -> Result<f64, StoreError> {
+            if let Some(head) = self.session.head()? {
+                return Ok(head.distinct(field) as f64);
+            }
             let mut values = 0_u64;
             self.each(field, &mut |_, _| values += 1)?;
             Ok(values as f64)
@@ -139,7 +157,11 @@ impl Facets for SessionView<'_> {
         Ok(count as f64)
     }
 
-    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), Malformed> {
+    fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), StoreError> {
+        if let Some(head) = self.session.head()? {
+            let key = DayKey { day: self.day, identity: self.session.identity };
+            return self.view.stored_values(key, head.anchor, field, visit);
+        }
         for entry in self.entries()? {
             let (found, text, count) = entry?;
             if found == field {
@@ -256,7 +278,7 @@ impl Share {
     }
 }
 
-fn decide_group(group: &RequestFilter, session: &impl Facets) -> Result<Option<bool>, Malformed> {
+fn decide_group(group: &RequestFilter, session: &impl Facets) -> Result<Option<bool>, StoreError> {
     let (mut some, mut unknown) = (0, false);
     let mut refused = false;
     shares(group, session, &mut |share| {
@@ -280,7 +302,7 @@ fn shares(
     group: &RequestFilter,
     session: &impl Facets,
     visit: &mut dyn FnMut(Share) -> bool,
-) -> Result<(), Malformed> {
+) -> Result<(), StoreError> {
     let counters = session.counters();
     let requests = counters.requests;
     for (wanted, count) in

@@ -17,7 +17,7 @@ use spoor_operators::session::{Session, SessionView};
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::{Day, EventTime};
 
-use super::facets::{Facets, decide};
+use super::facets::{Facets, Row, decide};
 use super::keys::{self, IndexKind, Offset};
 use super::limits::{BUCKET_KEYS_MAX, LOOKUP_BATCH, POSTINGS_MAX, SORT_RUN, WALK_MAX};
 use super::plan::{Lead, Plan};
@@ -92,7 +92,7 @@ impl<'a> Collector<'a> {
     /// Looks at a row. To be called once for each session.
     fn row(&mut self, row: &[u8]) -> Result<(), StoreError> {
         self.examined += 1;
-        let session = SessionView::new(row)?;
+        let session = Row { session: SessionView::new(row)?, view: self.view };
         let place = Place {
             value: session.statistic(self.order.by)?,
             id: session.id(),
@@ -116,7 +116,7 @@ impl<'a> Collector<'a> {
         self.kept.len() < self.room || self.kept.peek().is_some_and(|(last, _)| place < last)
     }
 
-    fn matches(&self, session: &SessionView<'_>) -> Result<bool, StoreError> {
+    fn matches(&self, session: &Row<'_>) -> Result<bool, StoreError> {
         let clock = self.view.clock();
         if let Some(known) = decide(self.filter, session, &clock, &mut |_| Ok(None))? {
             return Ok(known);

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rocksdb::{DBRawIterator, ReadOptions};
+use spoor_operators::breakdown::{Assembly, PartKey};
+use spoor_operators::facts::Field;
 use spoor_operators::identity::{IdentityId, PARTITIONS};
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{DayKey, Sessions};
-use spoor_operators::time::{Day, Epoch};
+use spoor_operators::time::{Day, Epoch, EventTime};
 
 use super::limits::LOG_BYTES_MAX;
 use super::{Family, Inner, Store, StoreError, keys, log};
 
-/// A row's session.
+/// A row's session; of a large breakdown the head, as the row has it.
 pub(super) fn decode_row(key: &[u8], row: &[u8]) -> Result<Session, StoreError> {
     let (day, identity, start) = keys::parse_session(key)?;
     let session = Session::decode(row)?;
@@ -47,6 +49,45 @@ impl Inner {
         Ok(entries.status()?)
     }
 
+    /// Visits the stored parts of a breakdown, or those of a field, in order of their keys.
+    pub(super) fn breakdown_parts(
+        &self,
+        key: DayKey,
+        anchor: EventTime,
+        field: Option<Field>,
+        mut options: ReadOptions,
+        mut visit: impl FnMut(PartKey, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut prefix = keys::session(key.day, key.identity, anchor).to_vec();
+        prefix.extend(field.map(|field| field as u8));
+        options.set_prefix_same_as_start(true);
+        let mut parts = self.db.raw_iterator_cf_opt(self.cf(Family::Parts), options);
+        parts.seek(&prefix);
+        while let Some((key, part)) = parts.item().filter(|(key, _)| key.starts_with(&prefix)) {
+            visit(keys::parse_part(key)?.3, part)?;
+            parts.next();
+        }
+        Ok(parts.status()?)
+    }
+
+    /// A session with all its values.
+    pub(super) fn whole(
+        &self,
+        mut session: Session,
+        options: ReadOptions,
+    ) -> Result<Session, StoreError> {
+        let breakdown = &mut session.summary.breakdown;
+        if let Some(head) = breakdown.head().filter(|_| breakdown.is_head()) {
+            let key = DayKey { day: session.day, identity: session.identity.id };
+            let mut read = Assembly::new(head);
+            self.breakdown_parts(key, head.anchor, None, options, |key, part| {
+                Ok(read.part(key, part)?)
+            })?;
+            *breakdown = read.finish()?;
+        }
+        Ok(session)
+    }
+
     /// What `visit` answers for each block of the log of an identity-day.
     pub(super) fn blocks<T>(
         &self,
@@ -63,7 +104,8 @@ impl Inner {
 }
 
 impl Store {
-    /// The sessions of an identity-day, ascending by start. None for a dropped day.
+    /// The sessions of an identity-day with all their values, ascending by start. None for a dropped
+    /// day.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], failures of RocksDB.
@@ -71,7 +113,8 @@ impl Store {
         let mut sessions = Sessions::new();
         let options = ReadOptions::default();
         self.inner.of_identity_day(Family::Sessions, key, options, |key, row| {
-            sessions.push(Arc::new(decode_row(key, row)?));
+            let session = self.inner.whole(decode_row(key, row)?, ReadOptions::default())?;
+            sessions.push(Arc::new(session));
             Ok(())
         })?;
         Ok(sessions)

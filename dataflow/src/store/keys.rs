@@ -1,12 +1,14 @@
 //! The keys of the store: how days, partitions, identities, epochs and instants become bytes.
 //!
-//! Every key of `requests`, `sessions` and `index` begins with the event-time day, so a day is one
-//! key range of each and retention drops it whole. In `requests` and `sessions` the virtual
-//! partition and the identity follow, so an identity-day is one contiguous run and a worker can
-//! seek to the partitions it owns. `index` has a kind byte there instead of a partition: every
+//! Every key of `requests`, `sessions`, `parts` and `index` begins with the event-time day, so a day
+//! is one key range of each and retention drops it whole. In the first three the virtual partition
+//! and the identity follow, so an identity-day is one contiguous run and a worker can seek to the
+//! partitions it owns. A part of a session's breakdown then has the breakdown's anchor (an instant
+//! within the session that stays the same when its start moves) and its place in the breakdown. `index` has a kind byte there instead of a partition: every
 //! process has a store of its own, and entries of all its workers are told apart by epoch and part.
 //! Numbers are big endian with the sign flipped, so bytes order as the numbers do.
 
+use spoor_operators::breakdown::{PART_KEY_BYTES, PartKey};
 use spoor_operators::identity::{IdentityId, PARTITIONS};
 use spoor_operators::time::{DAY_MS, Day, Epoch, EventTime};
 use spoor_operators::wire::Malformed;
@@ -17,6 +19,8 @@ pub(super) const DAY_BYTES: usize = 4;
 pub(super) const IDENTITY_DAY_BYTES: usize = 22;
 /// Bytes of a key of `sessions` or `requests`.
 pub(super) const ROW_KEY_BYTES: usize = 30;
+/// Bytes of a key of `parts`.
+pub(super) const BREAKDOWN_KEY_BYTES: usize = ROW_KEY_BYTES + PART_KEY_BYTES;
 /// Bytes of `(day, kind, bucket)`: the prefix the parts of a posting list share.
 pub(super) const BUCKET_BYTES: usize = 7;
 /// Bytes of a key of `index`.
@@ -114,6 +118,27 @@ pub(super) fn session(day: Day, identity: IdentityId, start: EventTime) -> [u8; 
 /// Key of a block of the request log.
 pub(super) fn block(day: Day, identity: IdentityId, epoch: Epoch) -> [u8; ROW_KEY_BYTES] {
     row(day, identity, epoch.0.to_be_bytes())
+}
+
+/// Key of a part of the breakdown with an anchor. Its first [`ROW_KEY_BYTES`] are those of all parts
+/// of that breakdown, as of a session row that starts at the anchor.
+pub(super) fn part(
+    day: Day,
+    identity: IdentityId,
+    anchor: EventTime,
+    part: PartKey,
+) -> [u8; BREAKDOWN_KEY_BYTES] {
+    let mut key = [0; BREAKDOWN_KEY_BYTES];
+    key[..ROW_KEY_BYTES].copy_from_slice(&session(day, identity, anchor));
+    key[ROW_KEY_BYTES..].copy_from_slice(&part.to_bytes());
+    key
+}
+
+/// Day, identity and anchor of the key of a part, and its place.
+pub(super) fn parse_part(key: &[u8]) -> Result<(Day, IdentityId, EventTime, PartKey), Malformed> {
+    let (row, part) = key.split_at_checked(ROW_KEY_BYTES).ok_or(Malformed("length of a key"))?;
+    let (day, identity, anchor) = parse_session(row)?;
+    Ok((day, identity, anchor, PartKey::from_bytes(part)?))
 }
 
 /// Day and identity of a key of `sessions` or `requests`, and its last eight bytes.
@@ -227,6 +252,7 @@ mod tests {
         #[test]
         fn no_bytes_make_a_key_reader_panic(key in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = (parse_session(&key), parse_block(&key), parse_bucket(&key), day_of(&key));
+            let _ = parse_part(&key);
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreE
     }
     let fingerprint = super::care::fingerprint();
     if let Some(found) = db.get_pinned_cf(cf, FINGERPRINT_KEY)?
-        && found.as_ref() != fingerprint.as_bytes()
+        && !std::str::from_utf8(&found).is_ok_and(super::care::is_understood)
     {
         let found = String::from_utf8_lossy(&found).into_owned();
         return Err(StoreError::Fingerprint { path: directory.into(), found, known: fingerprint });

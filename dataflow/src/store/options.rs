@@ -36,13 +36,15 @@ pub(super) enum Family {
     Requests,
     /// Session rows.
     Sessions,
+    /// Parts of the breakdowns that are too large for a session's row.
+    Parts,
     /// Posting lists.
     Index,
 }
 
 impl Family {
     /// All of them; a store has exactly these and RocksDB's own `default`.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Meta,
         Self::Rules,
         Self::Offsets,
@@ -51,10 +53,11 @@ impl Family {
         Self::Findings,
         Self::Requests,
         Self::Sessions,
+        Self::Parts,
         Self::Index,
     ];
     /// Those whose keys begin with a day.
-    pub(super) const BY_DAY: [Self; 3] = [Self::Requests, Self::Sessions, Self::Index];
+    pub(super) const BY_DAY: [Self; 4] = [Self::Requests, Self::Sessions, Self::Parts, Self::Index];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -66,6 +69,7 @@ impl Family {
             Self::Findings => "findings",
             Self::Requests => "requests",
             Self::Sessions => "sessions",
+            Self::Parts => "parts",
             Self::Index => "index",
         }
     }
@@ -210,7 +214,9 @@ pub(super) fn families(
 ) -> Vec<ColumnFamilyDescriptor> {
     let names = Family::ALL.into_iter().map(|family| {
         let set = match family {
-            Family::Requests | Family::Sessions => by_identity(cache, buffers, options),
+            Family::Requests | Family::Sessions | Family::Parts => {
+                by_identity(cache, buffers, options)
+            }
             Family::Index => by_day(cache, buffers, options, 16 << 10),
             Family::Staged => staged(cache, buffers),
             _ => small(cache, buffers),

@@ -11,7 +11,8 @@ use differential_dataflow::difference::Semigroup;
 use rocksdb::{DBRawIterator, Direction, IteratorMode, ReadOptions, Snapshot};
 use self_cell::self_cell;
 use spoor_operators::assign::CompiledRules;
-use spoor_operators::facts::NO_GAP;
+use spoor_operators::breakdown::StoredBreakdown;
+use spoor_operators::facts::{Field, NO_GAP};
 use spoor_operators::identity::{Identity, IdentityId, SessionId};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::session::{Session, SessionView};
@@ -29,6 +30,7 @@ use crate::query::{
     SessionQuery, Status, Totals,
 };
 use crate::service::{ServiceError, View};
+use crate::values::{self, Page, ValuePage, ValueQuery};
 
 /// What the engine knows of an epoch besides what it committed.
 #[derive(Clone)]
@@ -167,6 +169,41 @@ impl StoreView {
         Ok(rows.item().map(|(key, row)| decode_row(key, row)).transpose()?.map(Arc::new))
     }
 
+    /// Visits the values of a field of a breakdown that is stored in parts.
+    pub(super) fn stored_values(
+        &self,
+        key: DayKey,
+        anchor: EventTime,
+        field: Field,
+        visit: &mut dyn FnMut(&str, u64),
+    ) -> Result<(), StoreError> {
+        let options = self.options();
+        self.inner().breakdown_parts(key, anchor, Some(field), options, |_, part| {
+            for entry in StoredBreakdown::new(part)? {
+                let (_, text, count) = entry?;
+                visit(text, count);
+            }
+            Ok(())
+        })
+    }
+
+    /// Values of the session that contains an instant; of a large one only the parts of the field
+    /// are read. None of no session.
+    pub(crate) fn find_values(
+        &self,
+        id: SessionId,
+        query: &ValueQuery,
+    ) -> Result<ValuePage, StoreError> {
+        let Some(session) = self.find_session(id)? else { return Ok(ValuePage::default()) };
+        let Some(head) = session.head() else { return Ok(values::of(&session, query)) };
+        let mut page = Page::new(query);
+        let key = DayKey { day: session.day, identity: id.identity };
+        self.stored_values(key, head.anchor, query.field, &mut |text, count| {
+            page.offer(text, count);
+        })?;
+        Ok(page.finish())
+    }
+
     fn find_identity(&self, id: IdentityId) -> Result<Option<Arc<Identity>>, StoreError> {
         for day in self.days().keys().rev() {
             let mut found = None;
@@ -189,6 +226,10 @@ impl StoreView {
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Limit`], failures of RocksDB.
     pub fn matches(&self, filter: &Filter, session: &Session) -> Result<bool, StoreError> {
+        if session.summary.breakdown.is_head() {
+            let session = self.inner().whole(session.clone(), self.options())?;
+            return self.matches(filter, &session);
+        }
         let clock = self.clock();
         if let Some(known) = decide(filter, session, &clock, &mut |_| Ok(None))? {
             return Ok(known);
@@ -337,6 +378,13 @@ impl View for StoreView {
 
     fn session(&self, id: SessionId) -> Result<Option<Arc<Session>>, ServiceError> {
         Ok(self.find_session(id)?)
+    }
+
+    fn values(&self, session: &Session, query: &ValueQuery) -> Result<ValuePage, ServiceError> {
+        if !session.summary.breakdown.is_head() {
+            return Ok(values::of(session, query));
+        }
+        Ok(self.find_values(session.id(), query)?)
     }
 
     fn identity(&self, id: IdentityId) -> Result<Option<Arc<Identity>>, ServiceError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery};
+use spoor_dataflow::values;
 use spoor_operators::facts::NO_GAP;
 use spoor_operators::identity::Identity;
 use spoor_operators::session::Session;
@@ -114,7 +115,14 @@ impl SessionNode {
         first: Option<i32>,
     ) -> Result<Breakdown, ApiError> {
         let first = page::bounded(first, BREAKDOWN_DEFAULT, BREAKDOWN_MAX)?;
-        Ok(Breakdown::of(&self.session, by, first))
+        let query = by.query(first);
+        let found = if self.session.summary.breakdown.is_head() {
+            let session = Arc::clone(&self.session);
+            self.at.read(move |view| view.values(&session, &query)).await?
+        } else {
+            values::of(&self.session, &query)
+        };
+        Ok(Breakdown::of(&self.session, by, first, found))
     }
 
     /// Its requests in order of time. `first` is at most 200; 20 unless given.

@@ -2,6 +2,7 @@
 //! out.
 
 use async_graphql::{Enum, SimpleObject};
+use spoor_dataflow::values::{ValuePage, ValueQuery};
 use spoor_operators::facts::Field;
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
@@ -164,10 +165,36 @@ impl Durations {
     }
 }
 
-impl Breakdown {
-    /// Of a session by a field, the `first` most frequent values.
+/// More different statuses than there are.
+const STATUSES_MAX: usize = 1 << 16;
+
+impl BreakdownField {
+    /// The values to ask for, so that [`Breakdown::of`] has the `first` most frequent ones.
     #[must_use]
-    pub fn of(session: &Session, by: BreakdownField, first: usize) -> Self {
+    pub fn query(self, first: usize) -> ValueQuery {
+        let (field, first) = match self {
+            Self::StatusClass => (Field::Status, STATUSES_MAX),
+            Self::Method => (Field::Method, first),
+            Self::Status => (Field::Status, first),
+            Self::Host => (Field::Host, first),
+            Self::App => (Field::App, first),
+            Self::Endpoint => (Field::Endpoint, first),
+            Self::Ip => (Field::Ip, first),
+            Self::UserAgent => (Field::UserAgent, first),
+            Self::Attack => (Field::Attack, first),
+            Self::Flow => (Field::Flow, first),
+            Self::User => (Field::User, first),
+            Self::Role => (Field::Role, first),
+            Self::Parameter => (Field::Parameter, first),
+        };
+        ValueQuery { field, first, after: None }
+    }
+}
+
+impl Breakdown {
+    /// Of a session by a field, the `first` most frequent values, of those that were asked for.
+    #[must_use]
+    pub fn of(session: &Session, by: BreakdownField, first: usize, found: ValuePage) -> Self {
         let summary = &session.summary;
         let denominator = match by {
             BreakdownField::Attack => {
@@ -175,9 +202,10 @@ impl Breakdown {
             }
             _ => Denominator { name: "requests", count: summary.requests.into() },
         };
-        let mut counts = counts(session, by);
-        let distinct = counts.len().into();
-        counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let (mut counts, distinct) = match by {
+            BreakdownField::StatusClass => status_classes(session, &found),
+            _ => (found.values, found.distinct.into()),
+        };
         counts.truncate(first);
         let whole = (denominator.count.0 as f64).max(1.0);
         let value = |(value, count): (String, u64)| BreakdownValue {
@@ -189,28 +217,10 @@ impl Breakdown {
     }
 }
 
-fn counts(session: &Session, by: BreakdownField) -> Vec<(String, u64)> {
-    let field = match by {
-        BreakdownField::StatusClass => return status_classes(session),
-        BreakdownField::Method => Field::Method,
-        BreakdownField::Status => Field::Status,
-        BreakdownField::Host => Field::Host,
-        BreakdownField::App => Field::App,
-        BreakdownField::Endpoint => Field::Endpoint,
-        BreakdownField::Ip => Field::Ip,
-        BreakdownField::UserAgent => Field::UserAgent,
-        BreakdownField::Attack => Field::Attack,
-        BreakdownField::Flow => Field::Flow,
-        BreakdownField::User => Field::User,
-        BreakdownField::Role => Field::Role,
-        BreakdownField::Parameter => Field::Parameter,
-    };
-    session.summary.entries(field).map(|(text, count)| (text.to_owned(), count)).collect()
-}
-
-fn status_classes(session: &Session) -> Vec<(String, u64)> {
+/// Hundreds of the statuses, the most frequent first, and how many there are.
+fn status_classes(session: &Session, statuses: &ValuePage) -> (Vec<(String, u64)>, Long) {
     let mut classes = [0_u64; 10];
-    for (status, count) in session.summary.entries(Field::Status) {
+    for (status, count) in &statuses.values {
         let status: usize = status.parse().unwrap_or(0);
         if let Some(class) = classes.get_mut(status / 100) {
             *class += count;
@@ -220,5 +230,8 @@ fn status_classes(session: &Session) -> Vec<(String, u64)> {
     classes[0] += session.summary.requests.saturating_sub(answered);
     let name = |class: usize| if class == 0 { "none".into() } else { format!("{class}xx") };
     let classes = classes.into_iter().enumerate().filter(|(_, count)| *count > 0);
-    classes.map(|(class, count)| (name(class), count)).collect()
+    let mut counts: Vec<_> = classes.map(|(class, count)| (name(class), count)).collect();
+    counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let distinct = counts.len().into();
+    (counts, distinct)
 }

@@ -250,6 +250,16 @@ impl Breakdown {
         new.changes(&old, &mut |key, part| visit(key, part.map(Part)));
     }
 
+    /// The number of values in a stored part.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is none, or not that of its key.
+    pub fn check_part(key: PartKey, stored: &[u8]) -> Result<usize, Malformed> {
+        let mut parts = Parts::default();
+        parts.take_in(key, Counts::decode(stored)?)?;
+        Ok(parts.len())
+    }
+
     /// A breakdown from its head and its parts, as they were stored.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use crate::engine::feed::Differences;
 use crate::engine::mail::Note;
 use crate::query::{DeadLetterPage, Filter, Overview, RequestPage, SessionPage, Status};
 use crate::service::{PushAnswer, ServiceError};
+use crate::values::ValuePage;
 
 /// Something processes send each other by bincode.
 pub trait Crossing: Serialize + DeserializeOwned {}
@@ -53,6 +54,7 @@ crossing! {
     epoch: Epoch,
     session_page: SessionPage,
     session: Option<Arc<Session>>,
+    value_page: ValuePage,
     identity: Option<Arc<Identity>>,
     request_page: RequestPage,
     neighbour: Option<SessionId>,

@@ -20,6 +20,7 @@ use crate::query::{
 };
 use crate::service::{ServiceError, View};
 use crate::store::LettersBefore;
+use crate::values::{ValuePage, ValueQuery};
 
 /// The process that answers, as of an epoch.
 pub(crate) struct Here<'a> {
@@ -70,6 +71,8 @@ reads! {
     Sessions,
     /// A session.
     SessionAt,
+    /// Values of a session.
+    ValuesOf,
     /// An identity.
     IdentityOf,
     /// Requests of a session.
@@ -109,6 +112,18 @@ impl Read for SessionAt {
 
     fn read(&self, here: &Here<'_>) -> Result<Self::Answer, ServiceError> {
         here.at.view.session(self.0)
+    }
+}
+
+/// Values of the session that contains an instant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ValuesOf(pub SessionId, pub ValueQuery);
+
+impl Read for ValuesOf {
+    type Answer = ValuePage;
+
+    fn read(&self, here: &Here<'_>) -> Result<ValuePage, ServiceError> {
+        Ok(here.at.view.find_values(self.0, &self.1)?)
     }
 }
 

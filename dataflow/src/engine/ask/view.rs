@@ -14,7 +14,7 @@ use spoor_operators::time::{Epoch, EventTime};
 
 use crate::engine::ask::reads::{
     ContinuesOf, Extent, IdentityOf, Letters, OverviewOf, Read, RequestsOf, SessionAt, Sessions,
-    StatusOf,
+    StatusOf, ValuesOf,
 };
 use crate::engine::ask::{Peers, asker, merge};
 use crate::engine::limits::READ_BEGINNINGS_MAX;
@@ -24,6 +24,7 @@ use crate::query::{
     SessionQuery, Status,
 };
 use crate::service::{ServiceError, View};
+use crate::values::{self, ValuePage, ValueQuery};
 
 /// See the module's description.
 pub(crate) struct ClusterView {
@@ -164,6 +165,13 @@ impl View for ClusterView {
 
     fn session(&self, id: SessionId) -> Result<Option<Arc<Session>>, ServiceError> {
         self.owner(id.identity, &SessionAt(id))
+    }
+
+    fn values(&self, session: &Session, query: &ValueQuery) -> Result<ValuePage, ServiceError> {
+        if !session.summary.breakdown.is_head() {
+            return Ok(values::of(session, query));
+        }
+        self.owner(session.identity.id, &ValuesOf(session.id(), query.clone()))
     }
 
     fn identity(&self, id: IdentityId) -> Result<Option<Arc<Identity>>, ServiceError> {

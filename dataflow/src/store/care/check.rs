@@ -89,9 +89,9 @@ pub(super) fn standing(
             return None;
         }
     };
-    let program = super::fingerprint();
-    if let Some(found) = known.fingerprint.filter(|found| *found != program) {
-        report.problem(StoreError::Fingerprint { path: directory.into(), found, known: program });
+    if let Some(found) = known.fingerprint.filter(|found| !super::is_understood(found)) {
+        let known = super::fingerprint();
+        report.problem(StoreError::Fingerprint { path: directory.into(), found, known });
         return None;
     }
     let zone = DayZone::named(&known.zone);
@@ -124,7 +124,7 @@ pub(super) fn rows(
     report.files = files.len() as u64;
     let total: u64 = files.iter().map(|file| file.num_entries).sum();
     let mut tally = Tally::default();
-    for family in Family::ALL {
+    for family in open::families(db) {
         let starts = files.iter().filter(|file| file.column_family_name == family.name());
         let mut starts: Vec<_> = starts.filter_map(|file| file.start_key.clone()).collect();
         starts.sort_unstable();

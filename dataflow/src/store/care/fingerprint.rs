@@ -2,14 +2,16 @@
 //!
 //! The format number is raised by whoever changes a layout on purpose. The fingerprint catches
 //! what is changed without noticing: a field renumbered, another version of a row, another number
-//! of partitions. It is written when a store is made and compared when one is opened.
+//! of partitions. It is written whenever a store is opened, and compared before. Stores of earlier
+//! meanings that this program still understands are opened, and are of today's from then on.
 
 use std::fmt::Write as _;
 
+use spoor_operators::breakdown::{PART_KEY_BYTES, PART_MAX, WHOLE_MAX};
 use spoor_operators::facts::Field;
 use spoor_operators::identity::PARTITIONS;
 use spoor_operators::request::STORED_VERSION;
-use spoor_operators::session::ROW_VERSION;
+use spoor_operators::session::{HEAD_ROW_VERSION, ROW_VERSION};
 
 use super::super::keys::{BUCKET_BYTES, IDENTITY_DAY_BYTES, INDEX_KEY_BYTES, ROW_KEY_BYTES};
 use super::super::{FORMAT, Family};
@@ -17,7 +19,8 @@ use super::super::{FORMAT, Family};
 /// Text of what the rows mean; only its hash is kept.
 fn meaning() -> String {
     let mut text = format!(
-        "format {FORMAT}\nsession row {ROW_VERSION}\nrequest {STORED_VERSION}\n\
+        "format {FORMAT}\nsession row {ROW_VERSION} {HEAD_ROW_VERSION}\n\
+         breakdown {WHOLE_MAX} {PART_MAX} {PART_KEY_BYTES}\nrequest {STORED_VERSION}\n\
          partitions {PARTITIONS}\nkeys {IDENTITY_DAY_BYTES} {ROW_KEY_BYTES} {BUCKET_BYTES} \
          {INDEX_KEY_BYTES}\n"
     );
@@ -35,14 +38,22 @@ pub(crate) fn current() -> String {
     blake3::hash(meaning().as_bytes()).to_hex()[..32].to_owned()
 }
 
+/// Stores made before breakdowns were kept in parts: all their rows are whole.
+const BEFORE_PARTS: &str = "9b2990a2507bcd4d703f44717ea3a179";
+
+/// Whether this program reads stores with a fingerprint.
+pub(crate) fn is_understood(found: &str) -> bool {
+    found == BEFORE_PARTS || found == current()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// When this fails, stores made before are refused: raise [`FORMAT`] and say how they are read,
-    /// or take back the change of the layout.
+    /// When this fails, stores made before are refused: say in [`is_understood`] that they are read,
+    /// if they are; raise [`FORMAT`]; or take back the change of the layout.
     #[test]
     fn the_fingerprint_changes_on_purpose_only() {
-        assert_eq!(current(), "9b2990a2507bcd4d703f44717ea3a179", "of\n{}", meaning());
+        assert_eq!(current(), "d747aa9b3d1443b83f8f87b31bfe6a86", "of\n{}", meaning());
     }
 }

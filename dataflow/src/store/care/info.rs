@@ -121,7 +121,7 @@ fn gather(directory: &Path, in_use_by: Option<u32>) -> Result<Info, StoreError> 
     let files = copy::database_files(&directory.join("db"))?;
     Ok(Info {
         format: known.format,
-        readable: known.fingerprint.as_ref().is_none_or(|found| *found == super::fingerprint()),
+        readable: known.fingerprint.as_deref().is_none_or(super::is_understood),
         fingerprint: known.fingerprint,
         zone: known.zone,
         shape: shape(&db, &committed, reshape)?,
@@ -137,7 +137,7 @@ fn gather(directory: &Path, in_use_by: Option<u32>) -> Result<Info, StoreError> 
         dead_letters: committed.letters.1.saturating_sub(committed.letters.0),
         rules: rules.transpose()?.map(|(rules, epoch)| (rules.version, epoch.0)),
         sources: sources(&db)?,
-        bytes: Family::ALL.into_iter().map(|family| (family.name(), bytes(&db, family))).collect(),
+        bytes: open::families(&db).map(|family| (family.name(), bytes(&db, family))).collect(),
         total_bytes: files.iter().map(|(_, bytes)| bytes).sum(),
         in_use_by,
     })

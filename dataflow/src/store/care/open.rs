@@ -64,7 +64,11 @@ pub(crate) fn to_read(directory: &Path, recovery: Recovery) -> Result<DB, StoreE
     let failed = |error| StoreError::opening(directory, error);
     let cache = Cache::new_lru_cache(READ_CACHE_BYTES);
     let buffers = WriteBufferManager::new_write_buffer_manager(usize::MAX >> 1, false);
-    let families = options::families(&cache, &buffers, &StoreOptions::default());
+    let found = DB::list_cf(&rocksdb::Options::default(), &path).map_err(failed)?;
+    let mut families = options::families(&cache, &buffers, &StoreOptions::default());
+    families.retain(|family| {
+        family.name() != Family::Parts.name() || found.contains(&family.name().into())
+    });
     let options = options::reading(&buffers, recovery).map_err(failed)?;
     DB::open_cf_descriptors_read_only(&options, path, families, false).map_err(failed)
 }
@@ -106,6 +110,13 @@ pub(crate) fn last(db: &DB, family: Family) -> Result<Option<Row>, StoreError> {
 
 /// A key and its value.
 type Row = (Box<[u8]>, Box<[u8]>);
+
+/// The column families of a database that is open. One that was never opened for writing since
+/// breakdowns are stored in parts has none for them.
+pub(crate) fn families(db: &DB) -> impl Iterator<Item = Family> {
+    let is_there = |family: &Family| *family != Family::Parts || cf(db, *family).is_ok();
+    Family::ALL.into_iter().filter(is_there)
+}
 
 /// Where a column family lies in a database that is open.
 pub(crate) fn cf(db: &DB, family: Family) -> Result<&rocksdb::ColumnFamily, StoreError> {

@@ -64,7 +64,7 @@ pub(super) fn families(db: &DB) -> Result<Vec<(u64, Family)>, StoreError> {
         let numbered = read(batch.data())?.first().map(|record| (record.family, family));
         Ok(numbered.ok_or(Malformed("an empty batch"))?)
     };
-    Family::ALL.into_iter().map(number).collect()
+    open::families(db).map(number).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use spoor_operators::breakdown::Breakdown;
+use spoor_operators::facts::Field;
 use spoor_operators::request::Request;
 use spoor_operators::time::{Day, DayZone};
 use spoor_operators::wire::Reader;
@@ -25,6 +27,9 @@ pub(super) struct Tally {
     days: BTreeMap<Day, DayCount>,
     /// Requests the sessions of a day say they have.
     inside: BTreeMap<Day, i64>,
+    /// Breakdowns in parts by the key their parts begin with: values by field, less those the head
+    /// in the session's row says there are.
+    in_parts: BTreeMap<[u8; keys::ROW_KEY_BYTES], [i64; Field::ALL.len()]>,
     letters: Numbered,
     answers: Numbered,
 }
@@ -98,6 +103,7 @@ impl Tally {
             }
             Family::Requests => self.block(key, value, zone),
             Family::Sessions => self.session(key, value, zone),
+            Family::Parts => self.part(key, value),
             Family::Index => posting(key, value),
         }
     }
@@ -162,6 +168,27 @@ impl Tally {
         }
         self.days.entry(session.day).or_default().sessions += 1;
         *self.inside.entry(session.day).or_default() += session.summary.requests as i64;
+        if let Some(head) = session.head() {
+            if !session.contains(head.anchor) {
+                return Err(damaged(format!("the session {} has another's values", session.id())));
+            }
+            let key = keys::session(session.day, session.identity.id, head.anchor);
+            let left = self.in_parts.entry(key).or_default();
+            for (left, field) in left.iter_mut().zip(Field::ALL) {
+                *left -= head.distinct(field) as i64;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let (day, identity, anchor, part) = keys::parse_part(key)?;
+        let values = Breakdown::check_part(part, value)?;
+        let key = keys::session(day, identity, anchor);
+        let left = self.in_parts.entry(key).or_default();
+        for (left, field) in left.iter_mut().zip(Field::ALL) {
+            *left += if field == part.field() { values as i64 } else { 0 };
+        }
         Ok(())
     }
 
@@ -186,6 +213,14 @@ impl Tally {
                 ));
             }
         }
+        let wrong = self.in_parts.iter().filter(|(_, left)| left.iter().any(|left| *left != 0));
+        found.extend(wrong.map(|(key, _)| match keys::parse_session(key) {
+            Ok((day, identity, _)) => format!(
+                "day {}: a session of {identity} has other values than its row counts",
+                day.0
+            ),
+            Err(error) => error.to_string(),
+        }));
         found.extend(self.letters.difference("dead letters", committed.letters));
         found.extend(self.answers.difference("remembered answers", committed.answers));
         found

@@ -10,7 +10,7 @@ use rocksdb::{Cache, DB, ReadOptions, WriteBatch, WriteBufferManager, WriteOptio
 
 use super::super::options::Recovery;
 use super::super::staged::Writer;
-use super::super::{Family, StoreError, StoreOptions, secret};
+use super::super::{StoreError, StoreOptions, secret};
 use super::check::{self, CheckReport};
 use super::{Lock, Watch, check_is_store, copy, open, witness};
 
@@ -80,7 +80,7 @@ fn copy_rows(source: &DB, to: &Path, watch: Watch<'_>) -> Result<u64, StoreError
     let mut unlogged = WriteOptions::default();
     unlogged.disable_wal(true);
     let mut rows = 0;
-    for family in Family::ALL {
+    for family in open::families(source) {
         let cf = open::cf(&target, family)?;
         let mut options = ReadOptions::default();
         options.set_total_order_seek(true);

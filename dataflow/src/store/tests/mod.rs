@@ -4,6 +4,7 @@ mod care;
 mod check;
 mod crash;
 mod damage;
+mod large;
 mod lifecycle;
 mod making;
 pub(crate) mod query;
