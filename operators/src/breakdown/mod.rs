@@ -149,20 +149,27 @@ impl Breakdown {
 
     /// Takes from a value's count; whether that much had been counted.
     pub(crate) fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
-        if let Form::Whole(counts) = &mut self.form {
-            return counts.subtract(fact, count);
-        }
-        let Some(left) = self.count_of(fact).checked_sub(count) else { return false };
-        let is_it = |other: &Fact<'_>| (other.field, other.text) == (fact.field, fact.text);
-        let mut rest = Self::default();
-        for (other, count) in self.facts() {
-            let count = if is_it(&other) { left } else { count };
-            if count > 0 {
-                rest.add(other.into(), count, usize::MAX);
+        match &mut self.form {
+            Form::Whole(counts) => counts.subtract(fact, count),
+            Form::Parts(large) => {
+                let known = large.parts.subtract(fact, count);
+                if large.parts.len() <= WHOLE_MAX {
+                    self.unite();
+                }
+                known
             }
+            Form::Head(_) => false,
         }
-        *self = rest;
-        true
+    }
+
+    /// From parts to one vector.
+    #[cold]
+    fn unite(&mut self) {
+        let mut counts = Counts::default();
+        for (fact, count) in self.facts() {
+            counts.append(&fact, count);
+        }
+        self.form = Form::Whole(counts);
     }
 
     /// Adds everything another one counted.
@@ -221,10 +228,13 @@ impl Breakdown {
         }
     }
 
-    /// Names the parts of a large breakdown that have no name yet.
-    pub(crate) fn anchor(&mut self, at: EventTime) {
-        if let Form::Parts(large) = &mut self.form {
-            large.anchor.get_or_insert(at);
+    /// Names the parts of a large breakdown of a session by its start, unless they have a name that
+    /// lies within it. To be called for what is about to be stored only.
+    pub(crate) fn anchor(&mut self, start: EventTime, end: EventTime) {
+        if let Form::Parts(large) = &mut self.form
+            && !large.anchor.is_some_and(|anchor| start <= anchor && anchor <= end)
+        {
+            large.anchor = Some(start);
         }
     }
 

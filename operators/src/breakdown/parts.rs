@@ -108,11 +108,11 @@ struct Branch {
 /// Approximate bytes of the branches above a part.
 pub(super) const WAY_BYTES: usize = 8 * size_of::<Branch>();
 
-/// What adding did.
+/// What adding or taking did.
 #[derive(Default)]
 struct Added {
-    /// There is an entry more.
-    is_new: bool,
+    /// There is an entry more, or one less.
+    is_other: bool,
     /// Bytes more, or less.
     bytes: isize,
 }
@@ -141,7 +141,7 @@ impl Node {
                 let own = Arc::make_mut(leaf);
                 own.add(fact, count, 0);
                 let mut added = Added {
-                    is_new: own.len() > entries,
+                    is_other: own.len() > entries,
                     bytes: own.heap_bytes() as isize - bytes as isize,
                 };
                 if own.len() > PART_MAX && depth < DEPTH_MAX {
@@ -160,8 +160,41 @@ impl Node {
                     Some(child) => child.add(fact, count, key, depth + 1),
                     None => new_leaf(child, fact, count),
                 };
-                branch.entries += usize::from(added.is_new);
+                branch.entries += usize::from(added.is_other);
                 added
+            }
+        }
+    }
+
+    /// Takes from the count of a value that has at least so much.
+    fn subtract(&mut self, fact: &Fact<'_>, count: u64, key: &mut Option<u64>, depth: u8) -> Added {
+        match self {
+            Self::Leaf(leaf) => {
+                let (entries, bytes) = (leaf.len(), leaf.heap_bytes());
+                let own = Arc::make_mut(leaf);
+                own.subtract(fact, count);
+                let bytes = own.heap_bytes() as isize - bytes as isize;
+                Added { is_other: own.len() < entries, bytes }
+            }
+            Self::Branch(branch) => {
+                let place = *key.get_or_insert_with(|| place(fact.text.as_bytes()));
+                let own = Arc::make_mut(branch);
+                let slot = &mut own.children[way(place, depth)];
+                let Some(child) = slot else { return Added::default() };
+                let mut taken = child.subtract(fact, count, key, depth + 1);
+                if let Self::Leaf(leaf) = child
+                    && leaf.len() == 0
+                {
+                    taken.bytes -= leaf.heap_bytes() as isize;
+                    *slot = None;
+                }
+                own.entries -= usize::from(taken.is_other);
+                if own.entries <= PART_MAX {
+                    let (leaf, bytes) = unite(own);
+                    *self = Self::Leaf(Arc::new(leaf));
+                    taken.bytes += bytes;
+                }
+                taken
             }
         }
     }
@@ -202,7 +235,22 @@ fn new_leaf(node: &mut Option<Node>, fact: RawFact<'_>, count: u64) -> Added {
     if is_new {
         *node = Some(Node::Leaf(Arc::new(leaf)));
     }
-    Added { is_new, bytes: if is_new { bytes } else { 0 } }
+    Added { is_other: is_new, bytes: if is_new { bytes } else { 0 } }
+}
+
+/// A leaf instead of a branch that has too few entries, and how its bytes differ.
+fn unite(branch: &Branch) -> (Counts, isize) {
+    let mut leaf = Counts::default();
+    let mut bytes = -(size_of::<Branch>() as isize);
+    // Those below have no more entries than it has, so they are leaves.
+    for child in branch.children.iter().flatten() {
+        child.leaves(PartKey::root(Field::Method), &mut |_, part| {
+            bytes -= part.heap_bytes() as isize;
+            part.facts().for_each(|(fact, count)| leaf.append(&fact, count));
+        });
+    }
+    bytes += leaf.heap_bytes() as isize;
+    (leaf, bytes)
 }
 
 /// A branch instead of a leaf that has become too large, and its bytes.
@@ -248,8 +296,24 @@ impl Parts {
             Some(root) => root.add(fact, count, &mut None, 0),
             none => new_leaf(none, fact, count),
         };
-        self.distinct[at] += u64::from(added.is_new);
+        self.distinct[at] += u64::from(added.is_other);
         self.bytes += added.bytes;
+    }
+
+    /// Takes from a value's count; whether that much had been counted.
+    pub fn subtract(&mut self, fact: &Fact<'_>, count: u64) -> bool {
+        if self.count(fact) < count {
+            return false;
+        }
+        let at = super::index(fact.field);
+        let Some(root) = &mut self.roots[at] else { return count == 0 };
+        let taken = root.subtract(fact, count, &mut None, 0);
+        self.distinct[at] -= u64::from(taken.is_other);
+        self.bytes += taken.bytes;
+        if self.distinct[at] == 0 {
+            self.roots[at] = None;
+        }
+        true
     }
 
     pub fn count(&self, fact: &Fact<'_>) -> u64 {

@@ -99,6 +99,30 @@ fn the_form_and_the_parts_are_those_of_the_set_of_values() {
 }
 
 #[test]
+fn values_are_taken_back_as_they_came() {
+    let mut left = breakdown(numbered(0..3000));
+    let other = |text: &str| Fact { field: Field::Ip, ..Fact::new(FIELD, text) };
+    assert!(!left.subtract(&other("agent 1"), 1));
+    add(&mut left, "agent 1");
+    assert!(!left.subtract(&Fact::new(FIELD, "agent 1"), 3));
+    assert!(left.subtract(&Fact::new(FIELD, "agent 1"), 1));
+    for n in 0..3000_u32 {
+        let was = left.clone();
+        assert!(left.subtract(&Fact::new(FIELD, &format!("agent {n}")), 1), "{n}");
+        if left.is_large() {
+            let mut parts = 0;
+            left.changed_parts(Some(&was), &mut |_, _| parts += 1);
+            assert!(parts <= 6, "{parts} parts for one value");
+        }
+        if n % 97 == 0 || left.len() == WHOLE_MAX {
+            let expected = breakdown(numbered(n + 1..3000));
+            assert!(left == expected && stored(&left) == stored(&expected), "{n}");
+        }
+    }
+    assert!(left.is_empty() && !left.is_large());
+}
+
+#[test]
 fn a_change_costs_what_changed() {
     let mut was = breakdown(numbered(0..20_000));
     let whole = was.heap_bytes();
@@ -157,8 +181,9 @@ fn a_head_and_its_parts_are_the_breakdown_and_nothing_less() {
     let mut made = breakdown(numbered(0..2000));
     made.add(Fact::new(Field::Method, "GET").into(), 9, 0);
     assert!(made.head().is_none(), "its parts have no name yet");
-    made.anchor(EventTime(5));
-    made.anchor(EventTime(6));
+    made.anchor(EventTime(9), EventTime(10));
+    made.anchor(EventTime(5), EventTime(8));
+    made.anchor(EventTime(4), EventTime(12));
     let head = made.head().unwrap();
     assert_eq!((head.anchor, head.entries(), head.distinct(FIELD)), (EventTime(5), 2001, 2000));
     let mut bytes = Vec::new();

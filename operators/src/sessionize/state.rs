@@ -160,8 +160,13 @@ impl DayState {
         (merged.start, merged.end) = (start, end);
         let touch = match olds {
             (Some(left), Some(right)) => {
-                edits.gone.push(right);
-                Touch::Was(left)
+                // What the merged one is compared with should be what it has most of.
+                let breakdown = &right.summary.breakdown;
+                let goes_on =
+                    breakdown.is_large() && breakdown.len() > left.summary.breakdown.len();
+                let (old, gone) = if goes_on { (right, left) } else { (left, right) };
+                edits.gone.push(gone);
+                Touch::Was(old)
             }
             (Some(old), None) | (None, Some(old)) => Touch::Was(old),
             (None, None) => Touch::New,
@@ -240,8 +245,9 @@ impl DayState {
             let after = self.slots.partition_point(|slot| slot.session.start <= ts);
             let Some(at) = after.checked_sub(1) else { continue };
             let slot = &mut self.slots[at];
-            if let Some(session) = Arc::get_mut(&mut slot.session) {
-                session.summary.breakdown.anchor(session.start);
+            if !matches!(slot.touch, Touch::Clean) {
+                let session = Arc::get_mut(&mut slot.session).expect("not shared before");
+                session.summary.breakdown.anchor(session.start, session.end);
             }
             let old = match mem::replace(&mut slot.touch, Touch::Clean) {
                 Touch::Clean => continue,
@@ -273,7 +279,7 @@ impl DayState {
             let session = match overlapped {
                 Some(same) if *same == session => same,
                 old => {
-                    session.summary.breakdown.anchor(session.start);
+                    session.summary.breakdown.anchor(session.start, session.end);
                     let new = Arc::new(session);
                     changes.push(SessionChange { old, new: Some(Arc::clone(&new)) });
                     new
