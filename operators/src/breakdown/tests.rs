@@ -101,8 +101,7 @@ fn the_form_and_the_parts_are_those_of_the_set_of_values() {
 #[test]
 fn values_are_taken_back_as_they_came() {
     let mut left = breakdown(numbered(0..3000));
-    let other = |text: &str| Fact { field: Field::Ip, ..Fact::new(FIELD, text) };
-    assert!(!left.subtract(&other("agent 1"), 1));
+    assert!(!left.subtract(&Fact::new(Field::Ip, "agent 1"), 1));
     add(&mut left, "agent 1");
     assert!(!left.subtract(&Fact::new(FIELD, "agent 1"), 3));
     assert!(left.subtract(&Fact::new(FIELD, "agent 1"), 1));
