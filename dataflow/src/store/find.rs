@@ -17,7 +17,7 @@ use spoor_operators::session::{Session, SessionView};
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::{Day, EventTime};
 
-use super::facets::{Facets, Row, decide};
+use super::facets::{Facets, Row};
 use super::keys::{self, IndexKind, Offset};
 use super::limits::{BUCKET_KEYS_MAX, LOOKUP_BATCH, POSTINGS_MAX, SORT_RUN, WALK_MAX};
 use super::plan::{Lead, Plan};
@@ -99,7 +99,7 @@ impl<'a> Collector<'a> {
             descending: self.order.descending,
         };
         let listed = self.after.is_none_or(|after| place > after) && self.has_room(&place);
-        if !listed && !self.exhaustive || !self.matches(&session)? {
+        if !listed && !self.exhaustive || !self.view.is_selected(self.filter, &session)? {
             return Ok(());
         }
         self.matching += 1;
@@ -114,17 +114,6 @@ impl<'a> Collector<'a> {
 
     fn has_room(&self, place: &Place) -> bool {
         self.kept.len() < self.room || self.kept.peek().is_some_and(|(last, _)| place < last)
-    }
-
-    fn matches(&self, session: &Row<'_>) -> Result<bool, StoreError> {
-        let clock = self.view.clock();
-        if let Some(known) = decide(self.filter, session, &clock, &mut |_| Ok(None))? {
-            return Ok(known);
-        }
-        let key = DayKey { day: session.day, identity: session.identity };
-        let mut asked = self.view.ask(key, session.start, session.end);
-        let known = decide(self.filter, session, &clock, &mut |group| asked(group).map(Some))?;
-        Ok(known.unwrap_or(false))
     }
 
     /// Whether nothing is missing once all that is left starts at `bound` or further on.

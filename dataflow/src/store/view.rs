@@ -21,7 +21,7 @@ use spoor_operators::time::{Day, Epoch, EventTime};
 
 use super::batch::{closes_at, minute_of};
 use super::commit::Committed;
-use super::facets::{Clock, decide};
+use super::facets::{Clock, Facets, Row, decide};
 use super::hot::decode_row;
 use super::limits::{OVERVIEW_STEPS_MAX, PAGE_MAX};
 use super::{Family, Inner, Store, StoreError, dead_letters, keys, meta};
@@ -221,21 +221,39 @@ impl StoreView {
     }
 
     /// Whether a session, stored or not, matches a filter; predicates its statistics cannot answer
-    /// are asked of the request log.
+    /// are asked of the request log. One without its values is looked at as it is in this view.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], [`StoreError::Limit`], failures of RocksDB.
     pub fn matches(&self, filter: &Filter, session: &Session) -> Result<bool, StoreError> {
-        if session.summary.breakdown.is_head() {
-            let session = self.inner().whole(session.clone(), self.options())?;
-            return self.matches(filter, &session);
+        if !session.summary.breakdown.is_head() {
+            return self.is_selected(filter, session);
         }
+        // Only the values that are asked for are read.
+        let (day, identity) = (session.day, session.identity.id);
+        let mut rows = self.range(Family::Sessions, &keys::identity_day(day, identity));
+        let is_there = self.row_at(&mut rows, day, identity, session.start)?;
+        match rows.value().filter(|_| is_there) {
+            Some(row) => {
+                self.is_selected(filter, &Row { session: SessionView::new(row)?, view: self })
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// As [`StoreView::matches`], of a session in either form.
+    pub(super) fn is_selected(
+        &self,
+        filter: &Filter,
+        session: &impl Facets,
+    ) -> Result<bool, StoreError> {
         let clock = self.clock();
         if let Some(known) = decide(filter, session, &clock, &mut |_| Ok(None))? {
             return Ok(known);
         }
-        let key = DayKey { day: session.day, identity: session.identity.id };
-        let mut asked = self.ask(key, session.start, session.end);
+        let (day, start, end) = session.span();
+        let key = DayKey { day, identity: session.identity() };
+        let mut asked = self.ask(key, start, end);
         Ok(decide(filter, session, &clock, &mut |group| asked(group).map(Some))?.unwrap_or(false))
     }
 

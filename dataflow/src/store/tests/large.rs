@@ -187,6 +187,11 @@ fn a_large_session_is_found_by_what_it_has() {
         };
         let page = View::sessions(&view, &query).unwrap();
         assert_eq!((page.sessions.len(), page.total), (found, Some(found as u64)), "{text}");
+        for session in fed.sessions.values() {
+            let selected = |session| view.matches(&query.filter, session).unwrap();
+            assert_eq!(selected(session), found == 1, "{text}");
+            assert_eq!(selected(&session.without_values()), found == 1, "{text}, read");
+        }
         assert!(page.sessions.iter().all(|session| session.summary.breakdown.is_head()));
     }
 }
