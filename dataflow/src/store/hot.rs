@@ -181,7 +181,7 @@ impl Store {
         Ok(blocks.status()?)
     }
 
-    /// The sessions of an identity-day one after another, ascending by start.
+    /// The sessions of an identity-day with all their values, one after another, ascending by start.
     ///
     /// # Errors
     /// Each item: [`StoreError::Damaged`], failures of RocksDB.
@@ -197,7 +197,8 @@ impl Store {
         rows.seek(prefix);
         std::iter::from_fn(move || match rows.item() {
             Some((key, row)) if key.starts_with(&prefix) => {
-                let session = decode_row(key, row);
+                let session = decode_row(key, row)
+                    .and_then(|session| self.inner.whole(session, ReadOptions::default()));
                 rows.next();
                 Some(session)
             }

@@ -14,6 +14,7 @@ use super::*;
 use crate::query::{Filter, Order, RequestFilter, SessionQuery, Statistic};
 use crate::service::View;
 use crate::values::{self, ValueQuery};
+use crate::verify::verify;
 
 /// Values of a session that is large.
 const MANY: i64 = 2 * WHOLE_MAX as i64;
@@ -148,6 +149,8 @@ fn whatever_becomes_of_a_large_session_its_parts_are_stored_and_no_others() {
             check(&fed, why);
         }
         assert!(!fed.sessions.is_empty());
+        let verified = verify(&fed.store, &fed.compiled, 10, &mut |_| ()).unwrap();
+        assert_eq!((verified.listed, verified.differences), (Vec::new(), 0));
         let directory = close(fed);
         assert_eq!(problems(directory.path()), [""; 0]);
     }
