@@ -27,7 +27,10 @@ fn requests(fed: &Fed, seconds: Range<i64>) -> Vec<Assigned> {
             explicit_id: true,
             ts: EventTime(DAY * 86_400_000 + 3_600_000 + second * 1000),
             user_agent: format!("agent {second}").into(),
+            app: APPS[0].into(),
             method: "GET".into(),
+            path: "/page".into(),
+            ip: "10.0.0.1".into(),
             status: 200,
             ..Request::default()
         };
