@@ -25,7 +25,7 @@ use common::{free_addresses, load, number};
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, RequestFilter, SessionQuery};
-use spoor_dataflow::service::{Event, Ingest, PushAnswer, ServiceError, Services};
+use spoor_dataflow::service::{ChangesQuery, Event, Ingest, PushAnswer, ServiceError, Services};
 use spoor_dataflow::store::{Store, StoreOptions};
 use spoor_operators::assign::{Applications, SecretKey};
 use spoor_operators::facts::Field;
@@ -380,7 +380,8 @@ fn mark(ingest: &dyn Ingest, until: Instant, sent: &mpsc::Sender<Instant>) {
 /// From the push of each marked request until a subscriber saw its session with it.
 fn watch(services: &Services, marks: &mpsc::Receiver<Instant>) -> Vec<Duration> {
     let filter = Filter::Value(MARKER.into());
-    let mut changes = services.feed.session_changes(filter, None, PAGE).expect("a subscription");
+    let query = ChangesQuery::of(filter, PAGE);
+    let mut changes = services.feed.session_changes(query).expect("a subscription");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let (mut seen, mut times) = (0, Vec::new());
@@ -392,6 +393,7 @@ fn watch(services: &Services, marks: &mpsc::Receiver<Instant>) -> Vec<Duration> 
             let sessions = match event {
                 Event::Snapshot { sessions, .. } => sessions,
                 Event::Changes { added, updated, .. } => [added, updated].concat(),
+                Event::Progress { .. } => Vec::new(),
             };
             seen = sessions.iter().map(|session| session.summary.requests).fold(seen, u64::max);
         }

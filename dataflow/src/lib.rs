@@ -8,6 +8,7 @@ pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod failpoint;
+pub mod lineage;
 pub mod query;
 pub mod replay;
 pub mod reshape;

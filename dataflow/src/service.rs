@@ -17,6 +17,7 @@ use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
 use tokio::sync::oneshot;
 
+use crate::lineage::{EpochToken, Lineage};
 use crate::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
     SessionQuery, Status,
@@ -160,28 +161,73 @@ pub trait View: Send + Sync {
     fn status(&self) -> Result<Status, ServiceError>;
 }
 
+/// Which changes a subscriber wants.
+#[derive(Clone, Debug)]
+pub struct ChangesQuery {
+    /// Of the sessions it selects.
+    pub filter: Filter,
+    /// Where the subscriber was: the differences after it, if it is an epoch of this store that is
+    /// still remembered. Otherwise, and without it, a snapshot comes first.
+    pub since: Option<EpochToken>,
+    /// Sessions of a snapshot, at most; the newest ones.
+    pub snapshot: usize,
+    /// Least time between two events: what happens meanwhile is merged by session.
+    pub interval: Duration,
+}
+
+impl ChangesQuery {
+    /// All changes of the sessions a filter selects, after a snapshot.
+    #[must_use]
+    pub fn of(filter: Filter, snapshot: usize) -> Self {
+        Self { filter, since: None, snapshot, interval: Duration::ZERO }
+    }
+}
+
 /// Pushes what each epoch changed.
 pub trait ChangeFeed: Send + Sync + 'static {
-    /// Changes of the sessions a filter selects: a snapshot of at most `snapshot` newest ones, then
-    /// differences; with `since` an epoch still remembered, the differences after it.
+    /// A subscription to changes of sessions.
     ///
     /// # Errors
     /// [`ServiceError::Limit`] when there are too many subscribers.
-    fn session_changes(
-        &self,
-        filter: Filter,
-        since: Option<Epoch>,
-        snapshot: usize,
-    ) -> Result<Box<dyn Changes>, ServiceError>;
+    fn session_changes(&self, query: ChangesQuery) -> Result<Box<dyn Changes>, ServiceError>;
+
+    /// Which epochs are of this store: makes the tokens clients are given, and reads those they
+    /// hand back.
+    fn lineage(&self) -> Arc<Lineage>;
 
     /// The newest committed epoch, as it moves. Conflating: a slow reader sees the latest only.
     fn epochs(&self) -> tokio::sync::watch::Receiver<Epoch>;
 }
 
 /// A subscription. Bounded: what a slow reader has not fetched is merged by session.
+///
+/// Waiting and taking are two steps, so that whoever serves many subscribers can bound how many of
+/// their events are in memory at one time.
 pub trait Changes: Send {
-    /// The next event; none when the engine stops. Cancel safe.
-    fn next(&mut self) -> BoxFuture<'_, Option<Result<Event, ServiceError>>>;
+    /// Waits until there may be something to tell; false when the engine stopped. Cancel safe.
+    fn ready(&mut self) -> BoxFuture<'_, bool>;
+
+    /// What there is to tell; none when nothing the filter selects has changed. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopped`] when the engine stopped; otherwise why it cannot be read, after
+    /// which nothing comes any more.
+    fn take(&mut self) -> BoxFuture<'_, Result<Option<Event>, ServiceError>>;
+
+    /// The next event; none when the engine stopped. Cancel safe.
+    fn next(&mut self) -> BoxFuture<'_, Option<Result<Event, ServiceError>>> {
+        Box::pin(async move {
+            while self.ready().await {
+                match self.take().await {
+                    Ok(None) => {}
+                    Ok(Some(event)) => return Some(Ok(event)),
+                    Err(ServiceError::Stopped) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            None
+        })
+    }
 }
 
 /// What a subscriber gets.
@@ -203,11 +249,41 @@ pub enum Event {
         epoch: Epoch,
         /// Began to match.
         added: Vec<Arc<Session>>,
-        /// Matched and changed.
+        /// Matched and changed. A session may be here although it did not match before, where that
+        /// is not known any more: it was very large, or it depends on requests it had.
         updated: Vec<Arc<Session>>,
-        /// No longer match, or are gone.
+        /// No longer match, or are gone. For the same reasons one may be here that never matched.
         removed: Vec<SessionId>,
     },
+    /// Nothing that matches changed up to and with an epoch: to resume from it later.
+    Progress {
+        /// Up to and with this epoch.
+        epoch: Epoch,
+    },
+}
+
+impl Event {
+    /// What it tells of is up to and with this epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Snapshot { epoch, .. }
+            | Self::Changes { epoch, .. }
+            | Self::Progress { epoch } => *epoch,
+        }
+    }
+
+    /// Whether it tells of no session, and is no snapshot.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Snapshot { .. } => false,
+            Self::Changes { added, updated, removed, .. } => {
+                added.is_empty() && updated.is_empty() && removed.is_empty()
+            }
+            Self::Progress { .. } => true,
+        }
+    }
 }
 
 /// Changes the rules.

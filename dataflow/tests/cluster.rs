@@ -19,7 +19,7 @@ use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::engine::{Engine, EngineError};
 use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery, Statistic, Status};
-use spoor_dataflow::service::{Event, RuleChangeError};
+use spoor_dataflow::service::{ChangesQuery, Event, RuleChangeError};
 use spoor_dataflow::store::{StoreView, ViewContext};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
 use tempfile::TempDir;
@@ -251,7 +251,7 @@ fn a_subscriber_of_any_process_is_told_of_all_changes() {
     let engines = stores.start(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let feed = engines[1].services().feed;
-    let mut changes = feed.session_changes(Filter::all(), None, 100).unwrap();
+    let mut changes = feed.session_changes(ChangesQuery::of(Filter::all(), 100)).unwrap();
     let mut known = BTreeMap::new();
     for round in 0..3 {
         let answer = push(&engines[round % 2], &traffic(round));
@@ -263,6 +263,7 @@ fn a_subscriber_of_any_process_is_told_of_all_changes() {
                 Event::Changes { epoch, added, updated, removed } => {
                     (epoch, removed, [added, updated].concat())
                 }
+                Event::Progress { epoch } => (epoch, Vec::new(), Vec::new()),
             };
             gone.iter().for_each(|id| drop(known.remove(id)));
             known.extend(come.into_iter().map(|session| (session.id(), session)));

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{MINUTE, by_header, open, push, settings, verified, view, wait, wait_for};
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
-use spoor_dataflow::service::{Event, RuleChangeError, View};
+use spoor_dataflow::service::{ChangesQuery, Event, RuleChangeError, View};
 use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
 use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
@@ -303,9 +303,9 @@ fn a_subscriber_gets_a_snapshot_then_each_difference_once_and_can_resume() {
     let dir = tempfile::tempdir().unwrap();
     let engine = start(dir.path(), 2);
     push(&engine, &[request("1", 0, "a", "10.0.0.1")]);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let feed = engine.services().feed;
-    let mut changes = feed.session_changes(Filter::all(), None, 10).unwrap();
+    let mut changes = feed.session_changes(ChangesQuery::of(Filter::all(), 10)).unwrap();
     let mut next = || runtime.block_on(changes.next()).unwrap().unwrap();
     let Event::Snapshot { epoch, sessions, truncated } = next() else { panic!("no snapshot") };
     assert_eq!((sessions.len(), truncated), (1, false));
@@ -319,8 +319,50 @@ fn a_subscriber_gets_a_snapshot_then_each_difference_once_and_can_resume() {
         assert_eq!(&*added[0].identity.value, "b");
     };
     expect(next());
-    let mut resumed = feed.session_changes(Filter::all(), Some(epoch), 10).unwrap();
+    let since = Some(feed.lineage().token(epoch));
+    let resume = ChangesQuery { since, ..ChangesQuery::of(Filter::all(), 10) };
+    let mut resumed = feed.session_changes(resume).unwrap();
     expect(runtime.block_on(resumed.next()).unwrap().unwrap());
+    stop(engine);
+}
+
+#[test]
+fn only_an_epoch_of_this_store_is_resumed_from() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let first = |engine: &Engine, since| {
+        let query = ChangesQuery { since: Some(since), ..ChangesQuery::of(Filter::all(), 10) };
+        let mut changes = engine.services().feed.session_changes(query).unwrap();
+        push(engine, &[request("more", 3, "b", "10.0.0.2")]);
+        runtime.block_on(changes.next()).unwrap().unwrap()
+    };
+    let is_snapshot = |event: &Event| matches!(event, Event::Snapshot { .. });
+    let token = |engine: &Engine, epoch| engine.services().feed.lineage().token(epoch);
+
+    let engine = start(dir.path(), 1);
+    let push_one = |engine: &Engine, id: &str| push(engine, &[request(id, 0, "a", "10.0.0.1")]);
+    for id in ["1", "2", "3"] {
+        push_one(&engine, id);
+    }
+    let seen = view(&engine).epoch();
+    let (told, never) = (token(&engine, seen), token(&engine, Epoch(seen.0 + 1000)));
+    assert!(is_snapshot(&first(&engine, never)), "an epoch that was never committed");
+    stop(engine);
+
+    // A store that was made anew, behind the epoch and beyond it.
+    let engine = start(other.path(), 1);
+    assert!(is_snapshot(&first(&engine, told)));
+    while view(&engine).epoch() <= seen {
+        push_one(&engine, &format!("n{}", view(&engine).epoch().0));
+    }
+    assert!(is_snapshot(&first(&engine, told)));
+    stop(engine);
+
+    // The same store goes on where it was, but not from an epoch before the last.
+    let engine = start(dir.path(), 1);
+    let last = token(&engine, view(&engine).epoch());
+    assert!(!is_snapshot(&first(&engine, last)));
+    assert!(is_snapshot(&first(&engine, told)));
     stop(engine);
 }
 

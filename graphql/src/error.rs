@@ -5,6 +5,7 @@
 //! client gets of it.
 
 use async_graphql::{Response, ServerError};
+use spoor_dataflow::lineage::EpochToken;
 use spoor_dataflow::service::ServiceError;
 
 /// `extensions.code` of an error.
@@ -24,6 +25,8 @@ pub enum Code {
     Unavailable,
     /// Took too long.
     Timeout,
+    /// An epoch that is not of this store: of another one, or of a future that was lost.
+    UnknownEpoch,
     /// Our fault; the message says under which id it is logged.
     Internal,
 }
@@ -40,6 +43,7 @@ impl Code {
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Timeout => "TIMEOUT",
+            Self::UnknownEpoch => "UNKNOWN_EPOCH",
             Self::Internal => "INTERNAL",
         }
     }
@@ -57,6 +61,12 @@ pub enum ApiError {
     /// Cannot be answered now.
     #[error("{0}")]
     Unavailable(String),
+    /// An epoch that is not of this store.
+    #[error(
+        "`{0}` is not an epoch of this store: it is of another one, or of commits that were lost; \
+         forget it, and what was read with it"
+    )]
+    UnknownEpoch(EpochToken),
     /// For the log only.
     #[error("{0}")]
     Internal(String),
@@ -68,6 +78,7 @@ impl ApiError {
             Self::BadInput(_) => Code::BadUserInput,
             Self::Limit(_) => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
+            Self::UnknownEpoch(_) => Code::UnknownEpoch,
             Self::Internal(_) => Code::Internal,
         }
     }

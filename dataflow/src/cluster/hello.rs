@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use spoor_operators::rules::RuleSet;
 
+use crate::lineage::Lineage;
 use crate::source::named::FileId;
 use crate::store::StoreError;
 
@@ -80,6 +81,8 @@ pub struct Standing {
     pub rules: RuleSet,
     /// The store has no rules yet.
     pub is_new: bool,
+    /// The history of its store; that of process 0 is the history of the whole.
+    pub lineage: Lineage,
     /// The watermark, in milliseconds.
     pub watermark: Option<i64>,
     /// The first retained day.

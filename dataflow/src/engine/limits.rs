@@ -25,11 +25,23 @@ pub const EPOCH_BYTES_CLUSTER_MAX: usize = 16 << 20;
 /// Requests a worker looks at in one slice of a regroup.
 pub const REGROUP_SLICE: usize = 20_000;
 /// Epochs whose changes are remembered for subscribers that resume.
-pub const FEED_EPOCHS_MAX: usize = 1024;
-/// Changes remembered for subscribers that resume.
-pub const FEED_CHANGES_MAX: usize = 100_000;
-/// Sessions of which a slow subscriber's changes are kept apart; past that it gets a snapshot.
+pub const FEED_EPOCHS_MAX: usize = if cfg!(test) { 16 } else { 65_536 };
+/// Bytes of the changes that are remembered for them.
+pub const FEED_BYTES_MAX: usize = 64 << 20;
+/// A session with more bytes is not kept with its changes; it is read again when it is told.
+pub const FEED_SESSION_BYTES_MAX: usize = if cfg!(test) { 8 << 10 } else { 256 << 10 };
+/// Sessions a subscriber is told of at once; when more have changed it gets a snapshot.
 pub const FEED_PENDING_MAX: usize = 20_000;
+/// Changed sessions that are looked at for one event; when there are more it is a snapshot.
+pub const FEED_MERGED_MAX: usize = 100_000;
+/// Bytes of the sessions of one event. Changes that have more become a snapshot, and a snapshot ends
+/// before the session that goes beyond, unless it is the first.
+pub const FEED_EVENT_BYTES_MAX: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
+/// Sessions a snapshot reads at first, to see how large they are.
+pub const FEED_SNAPSHOT_STEP: usize = 4;
+/// A subscriber that is told of no change is told the epoch this often, or sooner when the epoch it
+/// was told last is about to be forgotten.
+pub const FEED_PROGRESS: Duration = Duration::from_secs(10);
 /// Subscribers at a time.
 pub const FEED_SUBSCRIBERS_MAX: usize = 1000;
 /// Sessions in a snapshot.
@@ -60,7 +72,7 @@ pub const READ_BEGINNINGS_MAX: usize = 4;
 pub const ANSWER_THREADS_MAX: usize = 32;
 /// Changes and pushes of this process that wait for the leader; one more is refused.
 pub const FORWARDED_MAX: usize = 64;
-/// A subscription of a cluster asks the other processes no more often than this.
+/// A subscription looks for changes no more often than this.
 pub const FEED_PACE: Duration = Duration::from_millis(50);
 /// Bytes of lines in one page of an export.
 pub const EXPORT_PAGE_BYTES: usize = if cfg!(test) { 1000 } else { 4 << 20 };

@@ -62,6 +62,7 @@ use crate::engine::hot::HotBytes;
 use crate::engine::mail::{Mail, Note};
 use crate::engine::plan::Plan;
 use crate::engine::standing::Standing;
+use crate::lineage::Lineage;
 use crate::query::Status;
 use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
 use crate::source::named::Named;
@@ -183,6 +184,8 @@ pub struct Context {
     pub(crate) workers: usize,
     /// The number of this process.
     pub(crate) process: usize,
+    /// Which epochs are of this store, or of the whole cluster.
+    pub(crate) lineage: Arc<Lineage>,
     pub(crate) ownership: Ownership,
     /// How the other processes are told; none: this one is alone.
     pub(crate) mail: Option<Arc<Mail>>,

@@ -42,6 +42,7 @@ use crate::engine::standing::Standing;
 use crate::engine::{
     Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
 };
+use crate::lineage::Lineage;
 use crate::source::SourceId;
 use crate::source::opening::Stop;
 use crate::store::{Store, StoreError};
@@ -71,6 +72,7 @@ impl Engine {
             None => vec![mine],
         };
         rules.clone_from(&standings[LEADER].rules);
+        let lineage = standings[LEADER].lineage.clone();
         let compiled = CompiledRules::new(
             &rules,
             &settings.key,
@@ -83,7 +85,7 @@ impl Engine {
         let told = Told { process, standings: &standings };
         let readings = divide(std::mem::take(&mut settings.sources), &told)?;
         let sources = source_states(&told, &readings)?;
-        let context = Arc::new(context(settings, &known, &sources, &compiled, shape)?);
+        let context = Arc::new(context(settings, &known, &sources, &compiled, shape, lineage)?);
         let push_offset = sources[0].row.offset;
         let to_read: Vec<_> =
             (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
@@ -139,6 +141,7 @@ impl Known {
         Ok(cluster::Standing {
             rules: rules.clone(),
             is_new: self.rules.is_none(),
+            lineage: settings.store.lineage().clone(),
             watermark: self.watermark.map(EventTime::millis),
             first_day: self.first_day.map(|day| day.0),
             regroup: self.regroup,
@@ -167,6 +170,7 @@ fn context(
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
     shape: Option<Shape>,
+    lineage: Lineage,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
@@ -187,6 +191,7 @@ fn context(
     let mail = shape.map(|shape| Mail::new(shape.process, shape.processes, workers, committed.0));
     Ok(Context {
         process: shape.map_or(LEADER, |shape| shape.process),
+        lineage: Arc::new(lineage),
         ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
         mail,
         push_source: sources[0].name.clone().into(),
@@ -426,5 +431,6 @@ pub(crate) fn still(settings: Settings) -> Arc<Context> {
     let Settings { key, applications, descriptions, .. } = &settings;
     let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
     let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
-    Arc::new(context(settings, &known, &sources, &compiled, None).unwrap())
+    let lineage = settings.store.lineage().clone();
+    Arc::new(context(settings, &known, &sources, &compiled, None, lineage).unwrap())
 }

@@ -12,7 +12,8 @@ use spoor_operators::totals::Totals;
 use spoor_operators::wire::{Malformed, Reader, put_i64, put_i128, put_str, put_u64};
 
 use super::write::{self, Durability};
-use super::{FORMAT, Family, Store, StoreError};
+use super::{FORMAT, Family, Store, StoreError, secret};
+use crate::lineage::{Lineage, OpeningId};
 
 pub(super) const FORMAT_KEY: &[u8] = b"=format";
 pub(super) const ZONE_KEY: &[u8] = b"=zone";
@@ -29,8 +30,64 @@ fn meta(db: &DB) -> &rocksdb::ColumnFamily {
     db.cf_handle(Family::Meta.name()).expect("every column family was opened")
 }
 
-/// Checks format and zone, and counts this opening. Returns its number.
-pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreError> {
+/// The openings of a store, this one included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Openings {
+    /// How many there were.
+    pub(super) count: u64,
+    /// Which epochs are of this store; none where a version before this one opened it last.
+    pub(super) lineage: Option<Lineage>,
+}
+
+impl Openings {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_u64(&mut out, self.count);
+        if let Some(lineage) = &self.lineage {
+            lineage.encode(&mut out);
+        }
+        out
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader(value);
+        let count = from.u64()?;
+        let is_known = !from.0.is_empty();
+        let lineage = is_known.then(|| Lineage::decode(&mut from)).transpose()?;
+        if from.0.is_empty() {
+            Ok(Self { count, lineage })
+        } else {
+            Err(Malformed("bytes after the openings of a store"))
+        }
+    }
+}
+
+/// The openings of a store that is being opened, with this one.
+fn open_again(db: &DB) -> Result<(u64, Lineage), StoreError> {
+    let cf = meta(db);
+    let random = secret::random().map_err(|source| StoreError::SecretKey {
+        path: "/dev/urandom".into(),
+        reason: source.to_string(),
+    })?;
+    let (bytes, _) = random.split_first_chunk().expect("a key has more than 8 bytes");
+    let next = OpeningId(u64::from_be_bytes(*bytes));
+    let Some(value) = db.get_pinned_cf(cf, INCARNATION_KEY)? else {
+        return Ok((1, Lineage::new(next)));
+    };
+    let known = Openings::decode(&value)?;
+    let committed = match db.get_pinned_cf(cf, COMMITTED_KEY)? {
+        Some(value) => Standing::decode(&value)?.epoch,
+        None => None,
+    };
+    let lineage = match known.lineage {
+        Some(lineage) => lineage.reopened(next, committed.unwrap_or(Epoch(0))),
+        None => Lineage::new(next),
+    };
+    Ok((known.count.saturating_add(1), lineage))
+}
+
+/// Checks format and zone, and counts this opening. Returns its number, and the store's history.
+pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<(u64, Lineage), StoreError> {
     let cf = meta(db);
     if let Some(found) = db.get_pinned_cf(cf, FORMAT_KEY)?
         && found.as_ref() != FORMAT.to_string().as_bytes()
@@ -53,19 +110,15 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<u64, StoreE
         let found = String::from_utf8_lossy(&found).into_owned();
         return Err(StoreError::Zone { path: directory.into(), found, asked: zone.into() });
     }
-    let incarnation = match db.get_pinned_cf(cf, INCARNATION_KEY)? {
-        None => 1,
-        Some(bytes) => Reader(&bytes).u64()?.saturating_add(1),
-    };
+    let (count, lineage) = open_again(db)?;
     let mut batch = WriteBatch::default();
     batch.put_cf(cf, FORMAT_KEY, FORMAT.to_string());
     batch.put_cf(cf, FINGERPRINT_KEY, fingerprint);
     batch.put_cf(cf, ZONE_KEY, zone);
-    let mut value = Vec::new();
-    put_u64(&mut value, incarnation);
-    batch.put_cf(cf, INCARNATION_KEY, value);
+    let openings = Openings { count, lineage: Some(lineage.clone()) };
+    batch.put_cf(cf, INCARNATION_KEY, openings.encode());
     write::write(db, batch, Durability::Now)?;
-    Ok(incarnation)
+    Ok((count, lineage))
 }
 
 /// What is retained of a day.

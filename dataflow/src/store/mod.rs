@@ -57,6 +57,7 @@ pub use staged::Staged;
 pub(crate) use view::LettersBefore;
 pub use view::{StoreView, ViewContext};
 
+use crate::lineage::Lineage;
 use commit::Committed;
 use options::Family;
 
@@ -77,6 +78,7 @@ pub(super) struct Inner {
     index_request_ids: bool,
     spill: SpillOptions,
     incarnation: u64,
+    lineage: Lineage,
     cache: Cache,
     buffers: WriteBufferManager,
     /// Whoever writes holds it; taken before the others.
@@ -142,7 +144,7 @@ impl Store {
         let buffers =
             WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, false);
         let db = care::open_database(directory, &options, &cache, &buffers)?;
-        let incarnation = meta::begin(&db, directory, options.zone.name())?;
+        let (incarnation, lineage) = meta::begin(&db, directory, options.zone.name())?;
         let (committed, writer) = (Committed::load(&db)?, staged::Writer::load(&db)?);
         care::check_witness(directory, committed.epoch.max(writer.staged))?;
         let witness = care::Witness::open(directory, committed.epoch.filter(|_| options.sync))?;
@@ -155,6 +157,7 @@ impl Store {
             index_request_ids: options.index_request_ids,
             spill: options.spill,
             incarnation,
+            lineage,
             cache,
             buffers,
             writer: Mutex::new(writer),
@@ -175,6 +178,12 @@ impl Store {
     #[must_use]
     pub fn incarnation(&self) -> u64 {
         self.inner.incarnation
+    }
+
+    /// Which epochs are part of this store's history.
+    #[must_use]
+    pub fn lineage(&self) -> &Lineage {
+        &self.inner.lineage
     }
 
     /// The last committed epoch; none in a new store.

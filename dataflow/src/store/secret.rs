@@ -48,7 +48,8 @@ pub(super) fn check(directory: &Path) -> Result<(), StoreError> {
     if directory.join(FILE).exists() { read_or_make(directory).map(drop) } else { Ok(()) }
 }
 
-fn random() -> std::io::Result<[u8; KEY_BYTES]> {
+/// As many random bytes as a key has.
+pub(super) fn random() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)

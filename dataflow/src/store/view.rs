@@ -220,6 +220,18 @@ impl StoreView {
         Ok(None)
     }
 
+    /// Whether a session, stored or not, matches a filter, as far as its statistics alone decide.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn matches_by_statistics(
+        &self,
+        filter: &Filter,
+        session: &Session,
+    ) -> Result<Option<bool>, StoreError> {
+        decide(filter, session, &self.clock(), &mut |_| Ok(None))
+    }
+
     /// Whether a session, stored or not, matches a filter; predicates its statistics cannot answer
     /// are asked of the request log. One without its values is looked at as it is in this view.
     ///

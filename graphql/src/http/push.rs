@@ -15,8 +15,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use serde::Serialize;
 use serde_json::json;
-use spoor_dataflow::service::ServiceError;
+use spoor_dataflow::service::{PushAnswer, ServiceError};
+use spoor_operators::time::Epoch;
 use tokio::time::timeout;
 
 use super::body::{self, BodyError};
@@ -98,7 +100,7 @@ async fn push(engine: &Engine, headers: &HeaderMap, body: Body) -> Result<Respon
         })?;
     let body = if gzip { inflate(body, most).await? } else { body };
     match engine.services().ingest.push(body, key).await {
-        Ok(Ok(answer)) => Ok(Json(answer).into_response()),
+        Ok(Ok(answer)) => Ok(Json(Taken::new(answer, engine)).into_response()),
         Ok(Err(ServiceError::Limit(text))) => Err(Refusal::Limit(text)),
         Ok(Err(ServiceError::Store(cause))) => {
             let id = engine.request_id();
@@ -106,6 +108,22 @@ async fn push(engine: &Engine, headers: &HeaderMap, body: Body) -> Result<Respon
             Err(Refusal::Internal(id))
         }
         Ok(Err(_)) | Err(_) => Err(Refusal::Stopped),
+    }
+}
+
+/// What became of a push, as clients see it.
+#[derive(Serialize)]
+struct Taken {
+    #[serde(flatten)]
+    answer: PushAnswer,
+    /// The epoch, to be handed back as `atLeastEpoch` of a query.
+    epoch_token: String,
+}
+
+impl Taken {
+    fn new(answer: PushAnswer, engine: &Engine) -> Self {
+        let token = engine.services().feed.lineage().token(Epoch(answer.epoch));
+        Self { answer, epoch_token: token.to_string() }
     }
 }
 

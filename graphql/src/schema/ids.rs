@@ -3,9 +3,10 @@
 use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use spoor_dataflow::lineage::{EpochToken, Lineage};
 use spoor_dataflow::query::{Cursor, LetterPlace, Order, Statistic};
 use spoor_operators::identity::{IdentityId, SessionId};
-use spoor_operators::time::{Epoch, EventTime};
+use spoor_operators::time::EventTime;
 
 use super::operation::bad;
 use crate::error::ApiError;
@@ -111,22 +112,28 @@ pub fn read_request_cursor(cursor: &str) -> Result<(EventTime, String), ApiError
 
 /// A position among the dead letters.
 #[must_use]
-pub fn letter_cursor(place: LetterPlace) -> String {
+pub fn letter_cursor(place: LetterPlace, lineage: &Lineage) -> String {
     let LetterPlace { epoch, process, sequence } = place;
-    URL_SAFE_NO_PAD.encode(format!("d2:{}:{process}:{sequence}", epoch.0))
+    URL_SAFE_NO_PAD.encode(format!("d3:{}:{process}:{sequence}", lineage.token(epoch)))
 }
 
 /// Reads a position among the dead letters.
-pub fn read_letter_cursor(cursor: &str) -> Result<LetterPlace, ApiError> {
+///
+/// # Errors
+/// It is no such position, or one among those of another store.
+pub fn read_letter_cursor(cursor: &str, lineage: &Lineage) -> Result<LetterPlace, ApiError> {
     let read = || {
         let text = decode(cursor)?;
-        let mut parts = text.strip_prefix("d2:")?.splitn(3, ':');
-        let epoch = Epoch(parts.next()?.parse().ok()?);
-        let process = parts.next()?.parse().ok()?;
-        let sequence = parts.next()?.parse().ok()?;
-        Some(LetterPlace { epoch, process, sequence })
+        let mut parts = text.strip_prefix("d3:")?.splitn(3, ':');
+        let token: EpochToken = parts.next()?.parse().ok()?;
+        let process: u32 = parts.next()?.parse().ok()?;
+        let sequence: u64 = parts.next()?.parse().ok()?;
+        Some((token, process, sequence))
     };
-    read().ok_or_else(|| bad("`after` is no cursor of dead letters"))
+    let read = read().ok_or_else(|| bad("`after` is no cursor of dead letters"));
+    let (token, process, sequence) = read?;
+    let epoch = lineage.epoch_of(token).ok_or(ApiError::UnknownEpoch(token))?;
+    Ok(LetterPlace { epoch, process, sequence })
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -141,6 +148,9 @@ pub fn by_start() -> Order {
 
 #[cfg(test)]
 mod tests {
+    use spoor_dataflow::lineage::OpeningId;
+    use spoor_operators::time::Epoch;
+
     use super::*;
 
     fn session() -> SessionId {
@@ -166,12 +176,15 @@ mod tests {
             read_request_cursor(&request_cursor(position.0, &position.1)).unwrap(),
             position
         );
+        let (ours, other) = (Lineage::new(OpeningId(1)), Lineage::new(OpeningId(2)));
         let place = LetterPlace { epoch: Epoch(7), process: 2, sequence: 9 };
-        assert_eq!(read_letter_cursor(&letter_cursor(place)).unwrap(), place);
+        let cursor = letter_cursor(place, &ours);
+        assert_eq!(read_letter_cursor(&cursor, &ours).unwrap(), place);
+        assert!(matches!(read_letter_cursor(&cursor, &other), Err(ApiError::UnknownEpoch(_))));
         for bad in ["", "!", "czE6", "é"] {
             assert!(GlobalId::decode(bad).is_none() && session_id(bad).is_err());
             assert!(read_session_cursor(order, bad).is_err());
-            assert!(read_request_cursor(bad).is_err() && read_letter_cursor(bad).is_err());
+            assert!(read_request_cursor(bad).is_err() && read_letter_cursor(bad, &ours).is_err());
         }
     }
 }

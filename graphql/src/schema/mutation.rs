@@ -3,7 +3,7 @@
 //! Every mutation goes through [`apply`]. Its key is the mutation's name and the client's own id,
 //! so a repeat answers what the first call answered.
 
-use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, InputObject, Object, SimpleObject};
 use spoor_dataflow::service::{RuleChangeError, ServiceError};
 use spoor_operators::rules::edit::{EditCode, EditError, ListEdit, RuleEdit};
 
@@ -12,7 +12,7 @@ use super::rule_inputs::{
     ContextParameterInput, FlowInput, GroupingKeyInput, ScopeRuleInput, SettingsInput,
 };
 use super::rules::RuleSet;
-use super::scalars::Long;
+use super::scalars::{EpochToken, Long};
 use crate::error::ApiError;
 
 /// Longest `clientMutationId`, in bytes.
@@ -20,18 +20,31 @@ const CLIENT_ID_BYTES_MAX: usize = 128;
 
 /// What became of a change of the rules.
 #[derive(Clone, Debug, Default, SimpleObject)]
+#[graphql(complex)]
 pub struct RuleChangePayload {
     /// As it was given.
     pub client_mutation_id: Option<String>,
     /// The rules now in force; none when the change is refused.
     pub rules: Option<RuleSet>,
     /// The first epoch under them: from it on new requests follow them and the retained past is
-    /// being regrouped. Give it as `atLeastEpoch` to see them at work.
+    /// being regrouped.
     pub effective_epoch: Option<Long>,
     /// Their version.
     pub version: Option<Long>,
     /// Why the change is refused, every reason; empty when it is accepted.
     pub errors: Vec<RuleError>,
+}
+
+#[ComplexObject]
+impl RuleChangePayload {
+    /// The first epoch under them, to be handed back: give it as `atLeastEpoch` to see them at work.
+    async fn effective_epoch_token(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Option<EpochToken>, ApiError> {
+        let operation = Operation::of(ctx)?;
+        Ok(self.effective_epoch.map(|epoch| operation.token_of(epoch)))
+    }
 }
 
 /// One reason a change is refused. Nothing has changed then.

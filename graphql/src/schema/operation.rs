@@ -10,7 +10,7 @@ use spoor_dataflow::service::{ServiceError, Services, View};
 use spoor_operators::time::Epoch;
 use tokio::sync::Semaphore;
 
-use super::scalars::Long;
+use super::scalars::{EpochToken, Long};
 use crate::error::ApiError;
 
 /// How long a query waits for the epoch it asked for.
@@ -47,11 +47,20 @@ impl Operation {
         &self.services
     }
 
+    /// An epoch of this store, to be handed back.
+    pub fn token_of(&self, epoch: Long) -> EpochToken {
+        let epoch = Epoch(epoch.as_u64().unwrap_or_default());
+        EpochToken(self.services.feed.lineage().token(epoch))
+    }
+
     /// The view all fields of this operation share; a fresh one only if `at_least` is past it.
-    pub async fn snapshot(&self, at_least: Option<Long>) -> Result<Snapshot, ApiError> {
+    pub async fn snapshot(&self, at_least: Option<EpochToken>) -> Result<Snapshot, ApiError> {
         let at_least = match at_least {
             None => 0,
-            Some(epoch) => epoch.as_u64().ok_or_else(|| bad("atLeastEpoch is not an epoch"))?,
+            Some(EpochToken(token)) => {
+                let known = self.services.feed.lineage().epoch_of(token);
+                known.ok_or(ApiError::UnknownEpoch(token))?.0
+            }
         };
         let known = self.shared.lock().clone();
         // A view that was not asked for its epoch may still move on to a newer one.

@@ -1,13 +1,13 @@
 //! Totals and time series for charts.
 
-use async_graphql::{InputObject, SimpleObject};
+use async_graphql::{ComplexObject, Context, InputObject, SimpleObject};
 use spoor_dataflow::query::{Overview as Found, Totals as FoundTotals};
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::totals::shown;
 
 use super::filter::{TimeRange, bounds};
-use super::operation::{Snapshot, bad};
-use super::scalars::{DateTime, Long};
+use super::operation::{Operation, Snapshot, bad};
+use super::scalars::{DateTime, EpochToken, Long};
 use crate::error::ApiError;
 
 /// Most steps of a series.
@@ -37,6 +37,7 @@ impl Default for OverviewRange {
 
 /// What happened in a range of event time, and when.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(complex)]
 pub struct Overview {
     /// The committed epoch it is read at.
     pub epoch: Long,
@@ -46,6 +47,14 @@ pub struct Overview {
     pub series: Vec<OverviewPoint>,
     /// The sums by application, most requests first.
     pub apps: Vec<AppTotals>,
+}
+
+#[ComplexObject]
+impl Overview {
+    /// That epoch, to be handed back as `atLeastEpoch`, or as `since` of `sessionChanges`.
+    async fn epoch_token(&self, ctx: &Context<'_>) -> Result<EpochToken, ApiError> {
+        Ok(Operation::of(ctx)?.token_of(self.epoch))
+    }
 }
 
 /// One step of a series.

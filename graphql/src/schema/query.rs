@@ -10,7 +10,7 @@ use super::overview::{Overview, OverviewRange};
 use super::page;
 use super::request::RequestNode;
 use super::rules::RuleSet;
-use super::scalars::Long;
+use super::scalars::EpochToken;
 use super::session::{IdentityNode, SessionConnection, SessionNode};
 use super::status::{DeadLetterConnection, Status};
 use crate::error::ApiError;
@@ -35,7 +35,8 @@ pub struct Query;
 
 /// Everything here is read at one committed epoch; what was seen is never taken back by a crash.
 /// What can fail is nullable, so that one failure does not hide the rest of an answer.
-/// `atLeastEpoch` waits (for at most five seconds) until that epoch is committed.
+/// `atLeastEpoch`, an `epochToken` that was given before, waits (for at most five seconds) until that
+/// epoch is committed.
 #[Object]
 impl Query {
     /// Sessions by filter, newest start first unless ordered otherwise. `first` is at most 200; 20
@@ -48,7 +49,7 @@ impl Query {
         order_by: Option<SessionOrder>,
         first: Option<i32>,
         after: Option<String>,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<SessionConnection> {
         nullable(async {
             let filter = session_filter(filter)?;
@@ -65,7 +66,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<SessionNode> {
         nullable(async {
             let id = session_id(&id)?;
@@ -81,7 +82,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<IdentityNode> {
         nullable(async {
             let id = identity_id(&id)?;
@@ -97,7 +98,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<Node> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
@@ -112,7 +113,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         ids: Vec<ID>,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Result<Vec<Nullable<Node>>, ApiError> {
         if ids.len() > NODES_MAX {
             return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
@@ -130,7 +131,7 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         range: Option<OverviewRange>,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<Overview> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
@@ -140,7 +141,11 @@ impl Query {
     }
 
     /// The rules in force.
-    async fn rules(&self, ctx: &Context<'_>, at_least_epoch: Option<Long>) -> Nullable<RuleSet> {
+    async fn rules(
+        &self,
+        ctx: &Context<'_>,
+        at_least_epoch: Option<EpochToken>,
+    ) -> Nullable<RuleSet> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
             Ok(Some(RuleSet::from(&*at.view().rules())))
@@ -155,20 +160,26 @@ impl Query {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
-        at_least_epoch: Option<Long>,
+        at_least_epoch: Option<EpochToken>,
     ) -> Nullable<DeadLetterConnection> {
         nullable(async {
             let first = page::size(first)?;
-            let before = after.as_deref().map(read_letter_cursor).transpose()?;
+            let lineage = Operation::of(ctx)?.services().feed.lineage();
+            let read = |cursor: &str| read_letter_cursor(cursor, &lineage);
+            let before = after.as_deref().map(read).transpose()?;
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
             let found = at.read(move |view| view.dead_letters(first, before)).await?;
-            Ok(Some(DeadLetterConnection::new(found, before.is_some())))
+            Ok(Some(DeadLetterConnection::new(found, before.is_some(), &lineage)))
         })
         .await
     }
 
     /// State of the whole.
-    async fn status(&self, ctx: &Context<'_>, at_least_epoch: Option<Long>) -> Nullable<Status> {
+    async fn status(
+        &self,
+        ctx: &Context<'_>,
+        at_least_epoch: Option<EpochToken>,
+    ) -> Nullable<Status> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
             Ok(Some(at.read(|view| view.status()).await?.into()))

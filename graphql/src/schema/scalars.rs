@@ -2,6 +2,7 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use ipnet::IpNet;
+use spoor_dataflow::lineage;
 use spoor_operators::time::EventTime;
 
 /// Greatest whole number every JSON reader keeps exactly.
@@ -110,6 +111,34 @@ impl From<usize> for Long {
     }
 }
 
+/// A committed epoch together with which store committed it, to be handed back as it was given:
+/// as `since` or `atLeastEpoch`. Opaque; epochs are compared by their numbers (`epoch`). A store
+/// knows the epochs of its own past only: those of a store that was made anew, of the original of a
+/// restored backup, or of a future that was lost are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochToken(pub lineage::EpochToken);
+
+/// A committed epoch together with which store committed it, to be handed back as it was given:
+/// as `since` or `atLeastEpoch`. Opaque; epochs are compared by their numbers (`epoch`). A store
+/// knows the epochs of its own past only: those of a store that was made anew, of the original of a
+/// restored backup, or of a future that was lost are told apart.
+#[Scalar]
+impl ScalarType for EpochToken {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let refused = || InputValueError::custom("not an `epochToken` as the server gave it");
+        let Value::String(text) = &value else { return Err(refused()) };
+        text.parse().map(Self).map_err(|_| refused())
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
 /// A network such as `10.0.0.0/8` or `2001:db8::/32`; an address alone is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr(pub IpNet);
@@ -157,6 +186,10 @@ mod tests {
         check::<Long>(u64::MAX, Some("\"18446744073709551615\""));
         check::<Long>("18446744073709551616", None);
         check::<Long>("x", None);
+        let token = "5f0c3a9be1d24477-1042";
+        check::<EpochToken>(token, Some("\"5f0c3a9be1d24477-1042\""));
+        check::<EpochToken>(1042, None);
+        check::<EpochToken>("1042", None);
         check::<Cidr>("10.1.2.3/8", Some("\"10.0.0.0/8\""));
         check::<Cidr>("::1", Some("\"::1/128\""));
         check::<Cidr>("10.0.0.0/33", None);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery};
 use spoor_dataflow::values;
 use spoor_operators::facts::NO_GAP;
@@ -11,10 +11,10 @@ use spoor_operators::session::Session;
 
 use super::filter::{RequestFilter, requests as request_filter};
 use super::ids::{GlobalId, by_start, read_request_cursor, read_session_cursor, session_cursor};
-use super::operation::{Nullable, Snapshot, nullable};
+use super::operation::{Nullable, Operation, Snapshot, nullable};
 use super::page::{self, PageInfo};
 use super::request::{RequestConnection, RequestNode};
-use super::scalars::{DateTime, Long};
+use super::scalars::{DateTime, EpochToken, Long};
 use super::statistics::{Breakdown, BreakdownField, Statistics};
 use crate::error::ApiError;
 
@@ -224,6 +224,7 @@ impl IdentityNode {
 
 /// A page of sessions.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct SessionConnection {
     /// The sessions with their cursors.
     pub edges: Vec<SessionEdge>,
@@ -235,6 +236,14 @@ pub struct SessionConnection {
     pub total_count: Option<Long>,
     /// The committed epoch the page is read at.
     pub epoch: Long,
+}
+
+#[ComplexObject]
+impl SessionConnection {
+    /// That epoch, to be handed back as `atLeastEpoch`, or as `since` of `sessionChanges`.
+    async fn epoch_token(&self, ctx: &Context<'_>) -> Result<EpochToken, ApiError> {
+        Ok(Operation::of(ctx)?.token_of(self.epoch))
+    }
 }
 
 /// A session in a list.

@@ -1,6 +1,7 @@
 //! State of the whole, and the records it refused.
 
-use async_graphql::SimpleObject;
+use async_graphql::{ComplexObject, Context, SimpleObject};
+use spoor_dataflow::lineage::Lineage;
 use spoor_dataflow::query::{
     DeadLetter as FoundLetter, DeadLetterPage, ProcessStatus as FoundProcess,
     SourceStatus as FoundSource, Status as Found,
@@ -8,11 +9,14 @@ use spoor_dataflow::query::{
 use spoor_operators::time::EventTime;
 
 use super::ids::letter_cursor;
+use super::operation::Operation;
 use super::page::PageInfo;
-use super::scalars::{DateTime, Long};
+use super::scalars::{DateTime, EpochToken, Long};
+use crate::error::ApiError;
 
 /// State of the whole, as of the last committed epoch.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(complex)]
 pub struct Status {
     /// Last committed epoch.
     pub epoch: Long,
@@ -38,6 +42,14 @@ pub struct Status {
     pub workers: Long,
     /// By process; one where there is one only. The numbers of the whole are their sums.
     pub processes: Vec<ProcessStatus>,
+}
+
+#[ComplexObject]
+impl Status {
+    /// That epoch, to be handed back as `atLeastEpoch`, or as `since` of `sessionChanges`.
+    async fn epoch_token(&self, ctx: &Context<'_>) -> Result<EpochToken, ApiError> {
+        Ok(Operation::of(ctx)?.token_of(self.epoch))
+    }
 }
 
 /// One process of the cluster.
@@ -258,8 +270,8 @@ impl From<FoundLetter> for DeadLetter {
 impl DeadLetterConnection {
     /// A page that was found.
     #[must_use]
-    pub fn new(page: DeadLetterPage, after: bool) -> Self {
-        let cursor = |letter: &FoundLetter| letter_cursor(letter.place());
+    pub fn new(page: DeadLetterPage, after: bool, lineage: &Lineage) -> Self {
+        let cursor = |letter: &FoundLetter| letter_cursor(letter.place(), lineage);
         let cursors: Vec<String> = page.letters.iter().map(cursor).collect();
         let nodes: Vec<DeadLetter> = page.letters.into_iter().map(DeadLetter::from).collect();
         let edge = |(node, cursor): (&DeadLetter, &String)| DeadLetterEdge {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, SimpleObject, Subscription as GraphqlSubscription};
 use futures_util::{Stream, stream};
-use spoor_dataflow::service::{Changes, Event, ServiceError};
+use spoor_dataflow::service::{Changes, ChangesQuery, Event, ServiceError};
 use spoor_operators::identity::SessionId;
 use spoor_operators::time::Epoch;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use super::ids::GlobalId;
 use super::operation::{Operation, Snapshot, bad};
 use super::overview::{Overview, OverviewRange};
 use super::page;
-use super::scalars::Long;
+use super::scalars::{EpochToken, Long};
 use super::session::SessionNode;
 use super::status::Status;
 use crate::error::ApiError;
@@ -27,16 +27,23 @@ use crate::error::ApiError;
 const SNAPSHOT_DEFAULT: usize = 100;
 /// Most sessions of a snapshot.
 const SNAPSHOT_MAX: usize = 1_000;
-/// Least and default time between two events of a whole-value subscription.
+/// Least time a client may ask for between two events.
 const INTERVAL_MIN_MS: i32 = 100;
+/// Least time between two events unless asked otherwise.
 const INTERVAL_DEFAULT_MS: i32 = 1_000;
+/// Longest time a client may ask for between two events of a whole-value subscription.
 const INTERVAL_MAX_MS: i32 = 3_600_000;
+/// The same of changes, which are remembered for a time only.
+const CHANGES_INTERVAL_MAX_MS: i32 = 60_000;
 
-/// What changed among the sessions a filter selects, up to and with an epoch.
+/// What changed among the sessions a filter selects, up to and with an epoch. An event that tells of
+/// no session says that nothing changed up to its epoch: resume from it.
 #[derive(SimpleObject)]
 pub struct SessionChanges {
-    /// Up to and with this epoch: give it as `since` to resume from here.
+    /// Up to and with this epoch.
     pub epoch: Long,
+    /// That epoch, to be handed back: give the last one that was told as `since` to resume.
+    pub epoch_token: EpochToken,
     /// This is the whole state: forget what you had, `added` is all there is. It comes first, and
     /// again when the reader fell so far behind that differences cannot be told any more.
     pub snapshot: bool,
@@ -44,9 +51,10 @@ pub struct SessionChanges {
     pub truncated: bool,
     /// Began to match.
     pub added: Vec<SessionNode>,
-    /// Matched before and changed: their latest state.
+    /// Matched before and changed: their latest state. It is not always known whether a session
+    /// matched before: take one that you do not have as added.
     pub updated: Vec<SessionNode>,
-    /// No longer match, or are gone.
+    /// No longer match, or are gone. Ignore those that you do not have.
     pub removed: Vec<RemovedSession>,
 }
 
@@ -66,27 +74,31 @@ impl From<SessionId> for RemovedSession {
 }
 
 impl SessionChanges {
-    fn new(event: Event, at: &Snapshot) -> Self {
+    fn new(event: Event, at: &Snapshot, operation: &Operation) -> Self {
+        let epoch = Long::from(event.epoch().0);
+        let none = Self {
+            epoch,
+            epoch_token: operation.token_of(epoch),
+            snapshot: false,
+            truncated: false,
+            added: Vec::new(),
+            updated: Vec::new(),
+            removed: Vec::new(),
+        };
         let nodes = |sessions: Vec<std::sync::Arc<_>>| -> Vec<SessionNode> {
             sessions.into_iter().map(|session| SessionNode::new(session, at.clone())).collect()
         };
         match event {
-            Event::Snapshot { epoch, sessions, truncated } => Self {
-                epoch: epoch.0.into(),
-                snapshot: true,
-                truncated,
-                added: nodes(sessions),
-                updated: Vec::new(),
-                removed: Vec::new(),
-            },
-            Event::Changes { epoch, added, updated, removed } => Self {
-                epoch: epoch.0.into(),
-                snapshot: false,
-                truncated: false,
+            Event::Snapshot { sessions, truncated, .. } => {
+                Self { snapshot: true, truncated, added: nodes(sessions), ..none }
+            }
+            Event::Changes { added, updated, removed, .. } => Self {
                 added: nodes(added),
                 updated: nodes(updated),
                 removed: removed.into_iter().map(RemovedSession::from).collect(),
+                ..none
             },
+            Event::Progress { .. } => none,
         }
     }
 }
@@ -98,28 +110,30 @@ pub struct Subscription;
 #[GraphqlSubscription]
 impl Subscription {
     /// The sessions a filter selects: the newest of them (`snapshot`, at most 1000; 100 unless
-    /// given), then what each epoch changes. With `since`, an epoch that was seen before: what
-    /// changed after it, or a snapshot if that is no longer known.
+    /// given), then what changes, at most once in `intervalMs` (from 100 to 60000; 1000 unless
+    /// given): several changes of one session are told as one. With `since`, the `epochToken` of an
+    /// event or a page that was seen before: what changed after it, or a snapshot if that is no
+    /// longer remembered, or never was of this store. While nothing changes, an event without
+    /// sessions tells how far that is known, about every ten seconds.
     #[graphql(complexity = "page::cost(None, child_complexity)")]
     async fn session_changes(
         &self,
         ctx: &Context<'_>,
         filter: Option<SessionFilter>,
-        since: Option<Long>,
+        since: Option<EpochToken>,
         snapshot: Option<i32>,
+        interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<SessionChanges, ApiError>> + use<>, ApiError> {
         let filter = session_filter(filter)?;
-        let since = match since {
-            None => None,
-            Some(epoch) => {
-                Some(Epoch(epoch.as_u64().ok_or_else(|| bad("`since` is not an epoch"))?))
-            }
+        let query = ChangesQuery {
+            filter,
+            since: since.map(|EpochToken(token)| token),
+            snapshot: page::bounded(snapshot, SNAPSHOT_DEFAULT, SNAPSHOT_MAX)?,
+            interval: interval(interval_ms, CHANGES_INTERVAL_MAX_MS)?,
         };
-        let snapshot = page::bounded(snapshot, SNAPSHOT_DEFAULT, SNAPSHOT_MAX)?;
         let operation = Operation::of(ctx)?.again();
         let feed = operation.services().feed.clone();
-        let changes =
-            operation.blocking(move || feed.session_changes(filter, since, snapshot)).await?;
+        let changes = operation.blocking(move || feed.session_changes(query)).await?;
         Ok(stream::unfold((operation, Some(changes)), next_changes))
     }
 
@@ -163,6 +177,16 @@ impl Subscription {
     }
 }
 
+/// Least time between two events.
+fn interval(given: Option<i32>, most: i32) -> Result<Duration, ApiError> {
+    let interval = given.unwrap_or(INTERVAL_DEFAULT_MS);
+    if (INTERVAL_MIN_MS..=most).contains(&interval) {
+        Ok(Duration::from_millis(interval.unsigned_abs().into()))
+    } else {
+        Err(bad(format!("`intervalMs` must be from {INTERVAL_MIN_MS} to {most}")))
+    }
+}
+
 type ChangesState = (Operation, Option<Box<dyn Changes>>);
 
 async fn next_changes(
@@ -170,7 +194,7 @@ async fn next_changes(
 ) -> Option<(Result<SessionChanges, ApiError>, ChangesState)> {
     let mut changes = changes?;
     let event = match changes.next().await? {
-        Ok(event) => operation.fresh().await.map(|at| SessionChanges::new(event, &at)),
+        Ok(event) => operation.fresh().await.map(|at| SessionChanges::new(event, &at, &operation)),
         Err(error) => Err(error.into()),
     };
     let changes = event.is_ok().then_some(changes);
@@ -188,14 +212,9 @@ struct Pace {
 
 impl Pace {
     fn new(ctx: &Context<'_>, interval_ms: Option<i32>) -> Result<Self, ApiError> {
-        let interval = interval_ms.unwrap_or(INTERVAL_DEFAULT_MS);
-        if !(INTERVAL_MIN_MS..=INTERVAL_MAX_MS).contains(&interval) {
-            let range = format!("from {INTERVAL_MIN_MS} to {INTERVAL_MAX_MS}");
-            return Err(bad(format!("`intervalMs` must be {range}")));
-        }
+        let interval = interval(interval_ms, INTERVAL_MAX_MS)?;
         let operation = Operation::of(ctx)?.again();
         let epochs = operation.services().feed.epochs();
-        let interval = Duration::from_millis(interval.unsigned_abs().into());
         Ok(Self { operation, epochs, interval, last: None, failed: false })
     }
 

@@ -124,14 +124,28 @@ async fn a_slow_operation_is_cut() {
 async fn a_query_waits_for_the_epoch_it_asks_for() {
     let server = Server::default();
     let mock = server.mock.clone();
-    let asked = server.data("{ status(atLeastEpoch: 2) { epoch } }", json!({}));
+    let query = |token: &str| format!("{{ status(atLeastEpoch: {token}) {{ epoch epochToken }} }}");
+    let token = format!("{:?}", server.mock.token(2));
+    let query_2 = query(&token);
+    let asked = server.data(&query_2, json!({}));
     let commit = async {
         tokio::task::yield_now().await;
         mock.commit(&line("a", "a-1", 1_000));
     };
-    assert_eq!(tokio::join!(asked, commit).0, json!({"status": {"epoch": 2}}));
-    let bad = server.post("{ status(atLeastEpoch: -1) { epoch } }", json!({})).await;
-    assert_eq!(bad.code(), "BAD_USER_INPUT");
+    assert_eq!(
+        tokio::join!(asked, commit).0,
+        json!({"status": {
+            "epoch": 2, "epochToken": server.mock.token(2),
+        }})
+    );
+    for bad in ["-1", "2", r#""2""#] {
+        let bad = server.post(&query(bad), json!({})).await;
+        assert_eq!(bad.code(), "GRAPHQL_VALIDATION_FAILED");
+    }
+    // The epoch of another store is never taken for one of this.
+    let other = format!("{:?}", Server::default().mock.token(1));
+    let bad = server.post(&query(&other), json!({})).await;
+    assert_eq!(bad.code(), "UNKNOWN_EPOCH");
 }
 
 #[tokio::test]

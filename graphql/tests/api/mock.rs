@@ -4,6 +4,7 @@
 //! session. Every push is an epoch.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
+use spoor_dataflow::lineage::{Lineage, OpeningId};
 use spoor_dataflow::query::*;
 use spoor_dataflow::service::*;
 use spoor_operators::facts::{Assigned, Fact, Field, IdentityText, NO_GAP, Numbers, encode_head};
@@ -49,6 +51,7 @@ struct Known {
 pub struct Mock {
     state: Mutex<Arc<State>>,
     epochs: watch::Sender<Epoch>,
+    lineage: Arc<Lineage>,
     keys: Mutex<HashMap<String, (RuleEdit, RuleChange)>>,
     pushes: Mutex<HashMap<String, PushAnswer>>,
     /// Epochs older than this are forgotten: a resume from before gets a snapshot.
@@ -71,6 +74,7 @@ impl Mock {
         Arc::new(Self {
             state: Mutex::new(Arc::new(State { epoch: 1, ..State::default() })),
             epochs: watch::Sender::new(Epoch(1)),
+            lineage: Arc::new(Lineage::new(OpeningId(RandomState::new().hash_one(1)))),
             keys: Mutex::default(),
             pushes: Mutex::default(),
             remembered_from: AtomicU64::new(0),
@@ -114,6 +118,11 @@ impl Mock {
         drop(slot);
         self.epochs.send_replace(epoch);
         answer
+    }
+
+    /// An epoch, as clients hand it back.
+    pub fn token(&self, epoch: u64) -> String {
+        self.lineage.token(Epoch(epoch)).to_string()
     }
 
     fn at(&self) -> Arc<State> {
@@ -386,17 +395,18 @@ impl View for MockView {
 }
 
 impl ChangeFeed for Handle {
-    fn session_changes(
-        &self,
-        filter: Filter,
-        since: Option<Epoch>,
-        snapshot: usize,
-    ) -> Result<Box<dyn Changes>, ServiceError> {
+    fn session_changes(&self, query: ChangesQuery) -> Result<Box<dyn Changes>, ServiceError> {
+        let ChangesQuery { filter, since, snapshot, .. } = query;
         let remembered = self.0.remembered_from.load(Ordering::SeqCst);
+        let since = since.and_then(|token| self.0.lineage.epoch_of(token));
         let since = since.map(|epoch| epoch.0).filter(|epoch| *epoch >= remembered);
         self.0.open.fetch_add(1, Ordering::SeqCst);
         let epochs = self.0.epochs.subscribe();
         Ok(Box::new(MockChanges { mock: self.0.clone(), epochs, filter, since, snapshot }))
+    }
+
+    fn lineage(&self) -> Arc<Lineage> {
+        self.0.lineage.clone()
     }
 
     fn epochs(&self) -> watch::Receiver<Epoch> {
@@ -419,13 +429,19 @@ impl Drop for MockChanges {
 }
 
 impl Changes for MockChanges {
-    fn next(&mut self) -> BoxFuture<'_, Option<Result<Event, ServiceError>>> {
+    fn ready(&mut self) -> BoxFuture<'_, bool> {
+        async move {
+            match self.since {
+                Some(since) => self.epochs.wait_for(|epoch| epoch.0 > since).await.is_ok(),
+                None => true,
+            }
+        }
+        .boxed()
+    }
+
+    fn take(&mut self) -> BoxFuture<'_, Result<Option<Event>, ServiceError>> {
         async move {
             let since = self.since;
-            if let Some(since) = since {
-                let later = self.epochs.wait_for(|epoch| epoch.0 > since).await;
-                drop(later.ok()?);
-            }
             let state = self.mock.at();
             let epoch = Epoch(state.epoch);
             self.since = Some(state.epoch);
@@ -435,14 +451,14 @@ impl Changes for MockChanges {
                 let mut sessions: Vec<_> = known.map(|known| known.session.clone()).collect();
                 let truncated = sessions.len() > self.snapshot;
                 sessions.truncate(self.snapshot);
-                return Some(Ok(Event::Snapshot { epoch, sessions, truncated }));
+                return Ok(Some(Event::Snapshot { epoch, sessions, truncated }));
             };
             let (mut added, mut updated) = (Vec::new(), Vec::new());
             for known in known.filter(|known| known.changed > since) {
                 let list = if known.created > since { &mut added } else { &mut updated };
                 list.push(known.session.clone());
             }
-            Some(Ok(Event::Changes { epoch, added, updated, removed: Vec::new() }))
+            Ok(Some(Event::Changes { epoch, added, updated, removed: Vec::new() }))
         }
         .boxed()
     }

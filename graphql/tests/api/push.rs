@@ -29,6 +29,7 @@ async fn a_push_is_answered_when_it_is_committed() {
     let answer = server.send(push(Some("k"), None, body.clone())).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.body["epoch"], 2);
+    assert_eq!(answer.body["epoch_token"], server.mock.token(2));
     assert_eq!(answer.body["counts"]["accepted"], 1);
     assert_eq!(answer.body["errors"][0]["line"], 2);
     let again = server.send(push(Some("k"), None, body)).await;

@@ -48,7 +48,7 @@ impl Client {
 
     async fn subscribe(&mut self, arguments: &str, selection: &str) {
         let query = format!(
-            "subscription {{ sessionChanges{arguments} {{ epoch snapshot truncated
+            "subscription {{ sessionChanges{arguments} {{ epoch epochToken snapshot truncated
             added {{ {selection} }} updated {{ {selection} }} }} }}"
         );
         let payload = json!({ "query": query });
@@ -65,7 +65,10 @@ impl Client {
     }
 
     async fn change(&mut self) -> Value {
-        let message = self.hear().await;
+        let mut message = self.hear().await;
+        while message["type"] == "ping" {
+            message = self.hear().await;
+        }
         assert_eq!(message["type"], "next", "{message}");
         message["payload"]["data"]["sessionChanges"].clone()
     }
@@ -182,7 +185,7 @@ async fn a_subscriber_resumes_from_an_epoch_that_is_remembered() {
     let seen = mock.commit(&line("b", "b-1", 0)).epoch;
     mock.commit(&line("a", "a-2", 0));
     mock.commit(&line("c", "c-1", 0));
-    let since = format!("(since: {seen})");
+    let since = format!("(since: {:?})", mock.token(seen));
 
     let mut client = Client::connect(&url).await;
     client.subscribe(&since, "identity { value } statistics { requests }").await;
@@ -198,6 +201,24 @@ async fn a_subscriber_resumes_from_an_epoch_that_is_remembered() {
     let snapshot = late.change().await;
     assert_eq!(snapshot["snapshot"], true);
     assert_eq!(snapshot["added"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn an_epoch_of_another_store_begins_with_a_snapshot() {
+    let (mock, url) = start(ServerOptions::default()).await;
+    let seen = mock.commit(&line("a", "a-1", 0)).epoch;
+    let mut tokens = vec![Mock::new().token(seen), Mock::new().token(seen + 100)];
+    let mut client = Client::connect(&url).await;
+    client.subscribe("", "id").await;
+    tokens.push(client.change().await["epochToken"].as_str().unwrap().to_owned());
+    for (token, is_ours) in tokens.iter().zip([false, false, true]) {
+        let mut client = Client::connect(&url).await;
+        client.subscribe(&format!("(since: {token:?})"), "id").await;
+        if is_ours {
+            mock.commit(&line("a", "a-2", 0));
+        }
+        assert_eq!(client.change().await["snapshot"], !is_ours, "{token}");
+    }
 }
 
 #[tokio::test]

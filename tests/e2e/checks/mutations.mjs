@@ -6,7 +6,7 @@ const CREATE = gql`
     createGroupingKey(input: $input) {
       clientMutationId
       version
-      effectiveEpoch
+      effectiveEpoch effectiveEpochToken
       rules { version grouping { name point namespace gap { ms } } }
       errors { code path message current { version } }
     }
@@ -52,8 +52,8 @@ export default [
       assert.equal(conflict.rules, null);
 
       const seen = await client.request(
-        gql`query ($epoch: Long) { rules(atLeastEpoch: $epoch) { version } }`,
-        { epoch: first.effectiveEpoch },
+        gql`query ($epoch: EpochToken) { rules(atLeastEpoch: $epoch) { version } }`,
+        { epoch: first.effectiveEpochToken },
       );
       assert.equal(seen.rules.version, first.version);
 

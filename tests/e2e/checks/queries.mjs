@@ -3,7 +3,7 @@ import { GraphQLClient, gql } from 'graphql-request';
 import { line, post, push } from '../lib.mjs';
 
 const PAGE = gql`
-  query Page($values: [String!], $first: Int, $after: String, $epoch: Long) {
+  query Page($values: [String!], $first: Int, $after: String, $epoch: EpochToken) {
     sessions(
       filter: { namespace: ["session-id"], value: $values }
       orderBy: { by: REQUESTS, direction: ASC }
@@ -30,7 +30,7 @@ export default [
         Array.from({ length: n + 1 }, (_, at) => line(value, `${value}-${at}`)),
       );
       const { body } = await push(context, lines);
-      const variables = { values, first: 2, epoch: body.epoch };
+      const variables = { values, first: 2, epoch: body.epoch_token };
       const one = (await client.request(PAGE, variables)).sessions;
       assert.equal(one.totalCount, 3);
       assert.deepEqual(one.nodes.map((node) => node.statistics.requests), [1, 2]);
@@ -57,7 +57,7 @@ export default [
       const lines = [0, 1500, 4000].map((step, n) => line(value, `${value}-${n}`, { ts: ts + step }));
       const { body } = await push(context, lines);
       const { sessions } = await client.request(
-        gql`query ($value: String!, $epoch: Long) {
+        gql`query ($value: String!, $epoch: EpochToken) {
           sessions(filter: { value: [$value] }, atLeastEpoch: $epoch) {
             nodes {
               id sessionId open durationMs
@@ -70,7 +70,7 @@ export default [
             }
           }
         }`,
-        { value, epoch: body.epoch },
+        { value, epoch: body.epoch_token },
       );
       const [session] = sessions.nodes;
       assert.equal(session.durationMs, 4000);

@@ -3,9 +3,10 @@ import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { line, push, until } from '../lib.mjs';
 
-const CHANGES = `subscription Changes($value: String!, $since: Long) {
-  sessionChanges(filter: { value: [$value] }, since: $since, snapshot: 10) {
+const CHANGES = `subscription Changes($value: String!, $since: EpochToken) {
+  sessionChanges(filter: { value: [$value] }, since: $since, snapshot: 10, intervalMs: 100) {
     epoch
+    epochToken
     snapshot
     added { sessionId open statistics { requests } }
     updated { sessionId statistics { requests } }
@@ -17,14 +18,14 @@ const connect = ({ socket }) => createClient({ url: socket, webSocketImpl: WebSo
 
 /** The number of requests after the events of a subscription. */
 function apply(state, { data }) {
-  const { snapshot, added, updated, removed, epoch } = data.sessionChanges;
+  const { snapshot, added, updated, removed, epoch, epochToken } = data.sessionChanges;
   if (snapshot) state.sessions.clear();
   for (const { sessionId, statistics } of [...added, ...updated]) {
     state.sessions.set(sessionId, statistics.requests);
   }
   for (const { sessionId } of removed) state.sessions.delete(sessionId);
   assert.ok(epoch >= state.epoch, 'epochs go forward');
-  state.epoch = epoch;
+  Object.assign(state, { epoch, epochToken });
   return [...state.sessions.values()].reduce((sum, requests) => sum + requests, 0);
 }
 
@@ -62,7 +63,7 @@ export default [
       await push(context, [line(value, `${value}-1`)]);
       await push(context, [line(value, `${value}-2`), line(value, `${value}-3`)]);
       const after = connect(context);
-      const resumed = after.iterate({ query: CHANGES, variables: { value, since: state.epoch } });
+      const resumed = after.iterate({ query: CHANGES, variables: { value, since: state.epochToken } });
       const seen = await until(resumed, 'changes', (event) => apply(state, event) === 4);
       assert.ok(seen.every(({ data }) => !data.sessionChanges.snapshot), 'no snapshot was needed');
       await after.dispose();

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rocksdb::DB;
 use serde::Serialize;
 use spoor_operators::time::Epoch;
-use spoor_operators::wire::Reader;
 
 use super::super::commit::Committed;
 use super::super::meta::{self, FINGERPRINT_KEY, FORMAT_KEY, INCARNATION_KEY, ZONE_KEY};
@@ -168,7 +167,11 @@ pub(super) fn identify(db: &DB, directory: &Path) -> Result<Identified, StoreErr
         format: known,
         fingerprint: text(FINGERPRINT_KEY)?,
         zone: text(ZONE_KEY)?.unwrap_or_default(),
-        incarnation: if incarnation.is_empty() { 0 } else { Reader(&incarnation).u64()? },
+        incarnation: if incarnation.is_empty() {
+            0
+        } else {
+            meta::Openings::decode(&incarnation)?.count
+        },
     })
 }
 

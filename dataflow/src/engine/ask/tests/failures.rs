@@ -9,7 +9,7 @@ use crate::engine::ask::{Answerer, LEADER};
 use crate::engine::feed::EngineFeed;
 use crate::engine::limits::{ANSWER_WAIT, VIEWS_KEPT_MAX};
 use crate::query::{Filter, Order, SessionPage, SessionQuery};
-use crate::service::{ChangeFeed, Event, ServiceError};
+use crate::service::{ChangeFeed, ChangesQuery, Event, ServiceError};
 use spoor_operators::identity::SessionId;
 use spoor_operators::time::Epoch;
 
@@ -126,7 +126,7 @@ fn a_subscriber_is_told_of_the_changes_of_all_processes() {
     let mut cluster = fed(3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let feed = EngineFeed(Arc::clone(&cluster.processes[2].context));
-    let mut changes = feed.session_changes(Filter::all(), None, 100).unwrap();
+    let mut changes = feed.session_changes(ChangesQuery::of(Filter::all(), 100)).unwrap();
     let mut next = || runtime.block_on(changes.next());
     let Some(Ok(Event::Snapshot { epoch, sessions, truncated: false })) = next() else { panic!() };
     assert_eq!((epoch, sessions.len()), (Epoch(1), cluster.whole.fed.sessions.len()));
@@ -151,7 +151,8 @@ fn a_subscriber_to_one_identity_needs_its_owner_only() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let feed = EngineFeed(Arc::clone(&cluster.processes[0].context));
     cluster.mood(2, Mood::Silent);
-    let mut changes = feed.session_changes(Filter::Identity(id.identity), None, 100).unwrap();
+    let filter = Filter::Identity(id.identity);
+    let mut changes = feed.session_changes(ChangesQuery::of(filter, 100)).unwrap();
     let mut next = || runtime.block_on(changes.next());
     let Some(Ok(Event::Snapshot { sessions, .. })) = next() else { panic!() };
     assert!(!sessions.is_empty());

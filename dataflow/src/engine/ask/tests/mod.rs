@@ -3,6 +3,7 @@
 //! Beside them one store is fed everything: what it answers is what the cluster has to answer.
 
 mod failures;
+mod feeds;
 mod mutations;
 mod reads;
 

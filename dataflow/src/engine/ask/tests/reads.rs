@@ -11,7 +11,7 @@ use crate::engine::feed;
 use crate::query::{
     Cursor, DeadLetter, Filter, Order, RequestQuery, SessionQuery, SourceStatus, Statistic,
 };
-use crate::service::{Event, View};
+use crate::service::View;
 use crate::store::tests::DAY;
 use crate::store::tests::query::{EpochSpec, epochs, filter, instant, statistic};
 
@@ -100,10 +100,7 @@ fn check_changes(cluster: &Cluster, filter: &Filter) {
             let found = feed::look(&process.context, filter, told, 3).unwrap();
             assert_eq!(format!("{found:?}"), format!("{whole:?}"), "{told:?}");
         }
-        let epoch = match whole {
-            Event::Snapshot { epoch, .. } | Event::Changes { epoch, .. } => epoch,
-        };
-        assert_eq!(epoch, Epoch(cluster.epoch));
+        assert_eq!(whole.epoch(), Epoch(cluster.epoch));
     }
 }
 
