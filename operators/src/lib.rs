@@ -5,6 +5,7 @@
 //! read, `rules` what an admin can change, `assign` whose request it is, `sessionize` the reason
 //! this crate exists, `summary` what is counted.
 
+pub mod address;
 pub mod assign;
 pub mod breakdown;
 pub mod endpoint;

@@ -4,8 +4,8 @@
 //! nothing when it breaks the rule. Nothing is copied unless it has to change.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use spoor_operators::address;
 use spoor_operators::request::{CLIENT_BYTES_MAX, Fields, Message, NANOS_PER_MS, Request};
 
 /// Largest status.
@@ -37,24 +37,19 @@ pub fn method(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A client: an IP address in its canonical form (an IPv4-mapped IPv6 address stays one), or a
-/// host name as it came.
+/// A client: an IP address in its canonical form (an IPv4-mapped IPv6 address is the IPv4 address),
+/// or a host name as it came.
 #[must_use]
 pub fn client(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if is_canonical_ipv4(text.as_bytes()) {
         return Some(text);
     }
-    let canonical = if text.contains(':') {
-        text.parse::<Ipv6Addr>().map(IpAddr::V6)
-    } else {
-        text.parse::<Ipv4Addr>().map(IpAddr::V4)
-    };
-    match canonical {
-        Ok(address) => {
+    match address::parse(&text) {
+        Some(address) => {
             let canonical = address.to_string();
             Some(if canonical == text { text } else { Cow::Owned(canonical) })
         }
-        Err(_) => is_host_name(&text).then_some(text),
+        None => is_host_name(&text).then_some(text),
     }
 }
 
@@ -231,7 +226,8 @@ mod tests {
             ("10.0.0.1", Some("10.0.0.1")),
             ("0.0.0.0", Some("0.0.0.0")),
             ("2001:DB8:0:0::1", Some("2001:db8::1")),
-            ("::ffff:1.2.3.4", Some("::ffff:1.2.3.4")),
+            ("::ffff:1.2.3.4", Some("1.2.3.4")),
+            ("::FFFF:102:304", Some("1.2.3.4")),
             ("::1", Some("::1")),
             ("crawl-1.example.com", Some("crawl-1.example.com")),
             ("010.0.0.1", Some("010.0.0.1")),
@@ -307,7 +303,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_quick_check_of_an_address_agrees_with_the_library(text in "[0-9]{1,4}(\\.[0-9]{1,4}){2,4}|[0-9.]{0,16}") {
-            let library = text.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == text);
+            let library = text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.to_string() == text);
             prop_assert_eq!(is_canonical_ipv4(text.as_bytes()), library);
         }
 

@@ -4,8 +4,9 @@ use super::SecretKey;
 use super::key::Applications;
 use super::keys::{BuiltIn, Ignore, Key, Limits};
 use super::read::Read;
+use crate::address;
 use crate::facts::NO_GAP;
-use crate::point::Point;
+use crate::point::{Base, Point};
 use crate::rules::edit::{EditCode, EditError};
 use crate::rules::glob::{Of, Pattern};
 use crate::rules::{
@@ -170,13 +171,21 @@ pub(super) fn keys(rules: &RuleSet, secret: &SecretKey, place: &Place<'_>) -> Ve
     let compile = |(number, key): (usize, &GroupingKey)| {
         let at = place.at(number);
         let limits = limits(&at, &key.apps, &key.hosts, &key.paths);
+        let read = at.at("point").read(&key.point, key.secret)?;
+        // An address is compared in the form it is read in.
+        let is_address = matches!(read.point.base(), Base::ClientIp);
+        let ignore = key.ignore.iter().map(|value| match is_address {
+            true => address::canonical(value).into_owned(),
+            false => value.clone(),
+        });
+        let ignore: Vec<String> = ignore.collect();
         Some(Key {
             name: key.name.clone(),
             namespace: namespace(key).to_owned(),
             limits,
-            read: at.at("point").read(&key.point, key.secret)?,
+            read,
             min_length: key.min_length,
-            ignore: Ignore::new(&key.ignore, secret),
+            ignore: Ignore::new(&ignore, secret),
             per: key.per,
             gap_ms: gap_of(rules, namespace(key)),
         })

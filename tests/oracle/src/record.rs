@@ -105,7 +105,19 @@ pub fn rfc3339(text: &str) -> Option<i64> {
 /// Canonical address, or a host name.
 pub fn client(text: &str) -> Result<String, Bad> {
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(ip.to_string());
+        let mapped = |ip: std::net::Ipv6Addr| match ip.segments() {
+            [0, 0, 0, 0, 0, 0xffff, high, low] => {
+                Some([high.to_be_bytes(), low.to_be_bytes()].concat())
+            }
+            _ => None,
+        };
+        return Ok(match ip {
+            IpAddr::V6(six) => match mapped(six) {
+                Some(four) => four.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
+                None => ip.to_string(),
+            },
+            IpAddr::V4(_) => ip.to_string(),
+        });
     }
     let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     let good = !text.is_empty() && text.len() <= 253 && text.bytes().all(name);
