@@ -4,6 +4,8 @@
 //! these types. A request-level predicate group ([`RequestFilter`]) holds for a session when one
 //! and the same request of it satisfies the whole group.
 
+use std::cmp::Ordering;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use spoor_operators::facts::Field;
@@ -47,7 +49,7 @@ pub enum Filter {
     Malicious(bool),
     /// Has at least one blocked request.
     Blocked(bool),
-    /// A number lies within bounds, both inclusive.
+    /// A number is there and lies within bounds, both inclusive. Without any bound: always holds.
     Range(Statistic, Option<f64>, Option<f64>),
 }
 
@@ -83,8 +85,8 @@ pub struct RequestFilter {
     /// For each entry: the request has the field with one of the texts. `Field::Parameter` texts
     /// are `name=value`.
     pub fields: Vec<(Field, Vec<String>)>,
-    /// Hundreds of the status: 4 for 4xx, 0 for no response.
-    pub status_classes: Vec<u8>,
+    /// The status is of one of these classes.
+    pub status_classes: Vec<StatusClass>,
     /// The client address lies in one of these networks.
     pub networks: Vec<IpNet>,
     /// The user agent contains this, in any case.
@@ -97,6 +99,35 @@ pub struct RequestFilter {
     pub from: Option<EventTime>,
     /// See `from`.
     pub until: Option<EventTime>,
+}
+
+/// Class of a response status. Only a status of 0, as an absent one, is no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StatusClass {
+    /// No response was seen.
+    NoResponse,
+    /// Hundreds of the status: 4 for 4xx, 0 for 1 to 99.
+    Hundreds(u8),
+}
+
+impl StatusClass {
+    /// The class of a status.
+    #[must_use]
+    pub fn of(status: u16) -> Self {
+        match status {
+            0 => Self::NoResponse,
+            status => Self::Hundreds((status / 100).min(9) as u8),
+        }
+    }
+}
+
+/// Whether a number lies within bounds, both inclusive. One that is absent lies within none; no
+/// bounds at all say nothing.
+#[must_use]
+pub fn within(value: Option<f64>, min: Option<f64>, max: Option<f64>) -> bool {
+    let inside =
+        |value: f64| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
+    (min.is_none() && max.is_none()) || value.is_some_and(inside)
 }
 
 /// Numeric and time statistics that can bound a filter and order a list.
@@ -127,19 +158,22 @@ pub enum Statistic {
 }
 
 impl Statistic {
-    /// Its value for a session: what ranges compare, orders sort by and cursors hold.
+    /// Its value for a session: what ranges compare, orders sort by and cursors hold. None: the
+    /// session does not have it, which is not the same as 0.
     #[must_use]
-    pub fn of(self, session: &Session) -> f64 {
+    pub fn of(self, session: &Session) -> Option<f64> {
         let summary = &session.summary;
+        let if_timed =
+            |ns: u64| (summary.histogram.count() > 0).then_some(ns as f64 / NANOS_PER_MS);
         let count = match self {
-            Self::Start => return session.start.0 as f64,
-            Self::End => return session.end.0 as f64,
-            Self::DurationMs => return session.duration_ms() as f64,
-            Self::DurationSumMs => return summary.duration_sum_ns as f64 / NANOS_PER_MS,
-            Self::DurationMaxMs => return summary.duration_max_ns as f64 / NANOS_PER_MS,
-            Self::DurationP50Ms => return summary.quantile_ms(0.50).unwrap_or(0.0),
-            Self::DurationP95Ms => return summary.quantile_ms(0.95).unwrap_or(0.0),
-            Self::DurationP99Ms => return summary.quantile_ms(0.99).unwrap_or(0.0),
+            Self::Start => return Some(session.start.0 as f64),
+            Self::End => return Some(session.end.0 as f64),
+            Self::DurationMs => return Some(session.duration_ms() as f64),
+            Self::DurationSumMs => return if_timed(summary.duration_sum_ns),
+            Self::DurationMaxMs => return if_timed(summary.duration_max_ns),
+            Self::DurationP50Ms => return summary.quantile_ms(0.50),
+            Self::DurationP95Ms => return summary.quantile_ms(0.95),
+            Self::DurationP99Ms => return summary.quantile_ms(0.99),
             Self::Requests => summary.requests,
             Self::Errors => summary.errors,
             Self::ServerErrors => summary.server_errors,
@@ -154,11 +188,12 @@ impl Statistic {
             Self::Shadow => summary.shadow,
             Self::Zombie => summary.zombie,
         };
-        count as f64
+        Some(count as f64)
     }
 }
 
-/// Order of a list; ties are broken by session id, so every order is total.
+/// Order of a list; ties are broken by session id, so every order is total. What a session does
+/// not have comes last, whichever way the list runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// By what.
@@ -174,11 +209,23 @@ impl Default for Order {
     }
 }
 
+impl Order {
+    /// Which of two values comes first.
+    #[must_use]
+    pub fn compare(self, one: Option<f64>, other: Option<f64>) -> Ordering {
+        match (one, other) {
+            (Some(one), Some(other)) if self.descending => other.total_cmp(&one),
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => other.is_some().cmp(&one.is_some()),
+        }
+    }
+}
+
 /// A position in an order: the statistic's value and the session's id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Value of the ordering statistic.
-    pub value: f64,
+    /// Value of the ordering statistic; none: the session does not have it.
+    pub value: Option<f64>,
     /// Breaks ties.
     pub id: SessionId,
 }
@@ -281,9 +328,10 @@ pub struct Overview {
     pub epoch: Epoch,
     /// Sums over the range.
     pub totals: Totals,
-    /// One for each step of the range in which something happened, in order of time.
+    /// One for each step of the range in which something happened, in order of time; empty unless
+    /// asked for.
     pub series: Vec<(EventTime, Totals)>,
-    /// The same sums by application.
+    /// The sums of each application: over its requests, and the sessions that have one of them.
     pub apps: Vec<(String, Totals)>,
 }
 

@@ -67,6 +67,14 @@ pub trait Reader: Send + Sync + 'static {
     /// [`ServiceError::Stopped`], [`ServiceError::Failed`].
     fn view(&self) -> Result<Arc<dyn View>, ServiceError>;
 
+    /// A view of one epoch: the newest, or one that is still kept for a list
+    /// ([`View::keep_for_list`]).
+    ///
+    /// # Errors
+    /// [`ServiceError::Gone`] when it is no longer kept, [`ServiceError::Stopped`]. In a cluster the
+    /// reads of the view may say [`ServiceError::Gone`], too.
+    fn view_at(&self, epoch: Epoch) -> Result<Arc<dyn View>, ServiceError>;
+
     /// Waits until an epoch is committed.
     ///
     /// # Errors
@@ -92,6 +100,10 @@ pub trait View: Send + Sync {
     /// # Errors
     /// [`ServiceError::Store`].
     fn continues(&self, session: &Session) -> Result<Option<SessionId>, ServiceError>;
+
+    /// Keeps the epoch for the next page of a list: for minutes, unless many others are kept after
+    /// it or much is written meanwhile. Then [`Reader::view_at`] says it is gone.
+    fn keep_for_list(&self) {}
 
     /// A page of sessions.
     ///
@@ -130,16 +142,27 @@ pub trait View: Send + Sync {
         query: &RequestQuery,
     ) -> Result<RequestPage, ServiceError>;
 
-    /// Totals and time series of a range of event time, in steps of whole minutes.
+    /// Totals of a range of event time and, with a step, their series. The range is whole minutes:
+    /// `from` is rounded down to one, `until` up. Steps shorter than a day are counted from the
+    /// begin of each day in the store's zone, steps of whole days are its days (weeks begin on
+    /// Mondays), others are counted from the Unix epoch.
     ///
     /// # Errors
-    /// [`ServiceError::Store`], [`ServiceError::Limit`] for more than 10,000 steps.
+    /// [`ServiceError::Store`], [`ServiceError::Limit`] for more than 10,000 steps in which
+    /// something happened.
     fn overview(
         &self,
         from: Option<EventTime>,
         until: Option<EventTime>,
-        step_minutes: u32,
+        step_minutes: Option<u32>,
     ) -> Result<Overview, ServiceError>;
+
+    /// From the begin of the first retained day to the end of the last; none while nothing is
+    /// retained.
+    ///
+    /// # Errors
+    /// Another process does not answer.
+    fn retained(&self) -> Result<Option<(EventTime, EventTime)>, ServiceError>;
 
     /// The rules in force.
     fn rules(&self) -> Arc<RuleSet>;

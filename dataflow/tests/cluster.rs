@@ -195,7 +195,7 @@ fn asked(engine: &Engine) -> Vec<String> {
         let Some(last) = page.sessions.last().filter(|_| page.has_next) else { break };
         query.after = Some(Cursor { value: order.by.of(last), id: last.id() });
     }
-    let overview = view.overview(None, None, 60).unwrap();
+    let overview = view.overview(None, None, Some(60)).unwrap();
     told.push(format!("{:?} {:?}", overview.totals, overview.series));
     let status = view.status().unwrap();
     told.push(format!("{} {} {}", status.sessions, status.requests, status.open_sessions));

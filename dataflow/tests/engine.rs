@@ -241,14 +241,14 @@ fn days_behind_the_retention_are_dropped_whole_and_refused_from_then_on() {
         let errors: Vec<_> =
             answer.errors.iter().map(|error| (error.line, error.code.as_str())).collect();
         assert_eq!(errors, [(1, "bad_json"), (3, "expired")]);
-        let overview = view(&engine).overview(None, None, 60).unwrap();
+        let overview = view(&engine).overview(None, None, Some(60)).unwrap();
         assert_eq!((overview.totals.requests, overview.totals.sessions), (2, 2));
         stop(engine);
         let engine = start(dir, 2);
         assert_eq!(push(&engine, &[day(0)]).counts.expired, 1);
         push(&engine, &[day(20)]);
         wait_for(&engine, |view| view.status().unwrap().sessions == 1);
-        let overview = view(&engine).overview(None, None, 60).unwrap();
+        let overview = view(&engine).overview(None, None, Some(60)).unwrap();
         assert_eq!((overview.totals.requests, overview.totals.sessions), (1, 1));
         stop(engine);
     });

@@ -7,7 +7,9 @@
 use differential_dataflow::difference::{IsZero, Monoid, Semigroup};
 use serde::{Deserialize, Serialize};
 
-/// Sums over requests, and over sessions by the minute they start in.
+/// Sums over requests, and over sessions by the minute they start in. Those of an app are over its
+/// requests, and over the sessions that have at least one of them: a session counts in each app it
+/// touches, so the sessions of all apps may be more than there are.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -90,6 +92,12 @@ impl Totals {
             malicious_sessions: count(malicious_sessions),
             weak_sessions: count(weak_sessions),
         }
+    }
+
+    /// The sums over requests alone.
+    #[must_use]
+    pub fn of_requests(self) -> Self {
+        Self { sessions: 0, malicious_sessions: 0, weak_sessions: 0, ..self }
     }
 
     /// The inverse element.

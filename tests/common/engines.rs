@@ -7,6 +7,7 @@
 //! equal the oracle on what was pushed so far, whichever process is asked; at the end the stores
 //! must verify, too.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,12 +22,13 @@ use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
+use spoor_operators::totals::Totals;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::cluster::free_addresses;
 use super::same;
-use spoor_oracle::Oracle;
+use spoor_oracle::{Oracle, Sums};
 
 /// 2026-03-02T23:00:00Z: an hour before midnight.
 const BASE: i64 = 1_772_492_400_000;
@@ -305,6 +307,27 @@ impl Case {
     fn check(&mut self) {
         let found = self.sessions();
         self.check_lines(&found);
+        self.check_overview();
+    }
+
+    /// So are the sums of all and by application.
+    fn check_overview(&mut self) {
+        let (whole, apps) = self.oracle.outcome().overview();
+        let view = self.next().services().reader.view().unwrap();
+        let found = view.overview(None, None, Some(1440)).unwrap();
+        let sums = |totals: &Totals| Sums {
+            requests: totals.requests,
+            errors: totals.errors,
+            sessions: totals.sessions,
+            malicious_sessions: totals.malicious_sessions,
+            weak_sessions: totals.weak_sessions,
+        };
+        assert_eq!(sums(&found.totals), whole);
+        let by_app: BTreeMap<_, _> =
+            found.apps.iter().map(|(app, totals)| (app.clone(), sums(totals))).collect();
+        assert_eq!(by_app, apps);
+        let days = found.series.iter().map(|(_, totals)| totals.sessions).sum::<i64>();
+        assert_eq!(days, whole.sessions);
     }
 
     fn check_lines(&self, found: &[Value]) {

@@ -60,6 +60,15 @@ pub const MESSAGE_BYTES_MAX: u64 = 256 << 20;
 pub const VIEWS_KEPT_MAX: usize = if cfg!(test) { 4 } else { 256 };
 /// How long it keeps them, the newest apart.
 pub const VIEWS_KEPT_AGE: Duration = Duration::from_secs(if cfg!(test) { 600 } else { 5 });
+/// Epochs that are kept because a list is read at them; one more takes the place of one whose list
+/// nobody read on.
+pub const LISTS_KEPT_MAX: usize = if cfg!(test) { 2 } else { 64 };
+/// How long such an epoch is kept after a page was read at it.
+pub const LIST_IDLE: Duration = Duration::from_secs(120);
+/// How long such an epoch is kept at all. Until then what retention drops stays on the disk.
+pub const LIST_AGE: Duration = Duration::from_secs(600);
+/// Bytes that may be written while such an epoch is kept: what they replace stays on the disk.
+pub const LIST_WRITTEN_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 4 << 30 };
 /// How long a process waits for an epoch that another one sees already.
 pub const EPOCH_WAIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 5 });
 /// How long a process waits for the answer of another one to a read.

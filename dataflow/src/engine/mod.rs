@@ -54,6 +54,7 @@ use spoor_operators::time::Day;
 use crate::cluster::{ClusterError, Membership, Ownership};
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
+use crate::engine::ask::lists::Lists;
 use crate::engine::ask::{Answerer, Peers};
 use crate::engine::command::Command;
 use crate::engine::feed::Feed;
@@ -202,6 +203,7 @@ pub struct Context {
     /// Answers what they ask.
     pub(crate) answerer: OnceLock<Arc<dyn Answerer>>,
     pub(crate) history: History,
+    pub(crate) lists: Lists,
     pub(crate) forwarded: Forwarded,
     published: ArcSwap<Published>,
     key: SecretKey,

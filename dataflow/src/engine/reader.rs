@@ -16,7 +16,7 @@ use crate::engine::ask::view::ClusterView;
 use crate::engine::ask::{LEADER, Peers, forward};
 use crate::engine::command::Command;
 use crate::engine::feed::EngineFeed;
-use crate::engine::limits::PUSHES_WAITING_MAX;
+use crate::engine::limits::{EPOCH_WAIT, PUSHES_WAITING_MAX};
 use crate::service::{
     Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
     View,
@@ -42,9 +42,26 @@ struct EngineReader(Arc<Context>);
 impl Reader for EngineReader {
     fn view(&self) -> Result<Arc<dyn View>, ServiceError> {
         match self.0.cluster() {
-            None => self.0.view().map(|view| view as Arc<dyn View>),
+            None => {
+                self.0.view()?;
+                Ok(Arc::new(ClusterView::alone(&self.0, self.0.published())))
+            }
             Some(peers) => Ok(Arc::new(ClusterView::newest(&self.0, peers)?)),
         }
+    }
+
+    fn view_at(&self, epoch: Epoch) -> Result<Arc<dyn View>, ServiceError> {
+        // In a cluster another process may have told of an epoch that is not here yet.
+        let cluster = self.0.cluster();
+        let wait = if cluster.is_some() { EPOCH_WAIT } else { Duration::ZERO };
+        let at = self.0.published_at(epoch, wait).map_err(|error| match error {
+            ServiceError::NotYet(epoch) => ServiceError::Gone(epoch),
+            other => other,
+        })?;
+        Ok(Arc::new(match cluster {
+            None => ClusterView::alone(&self.0, at),
+            Some(peers) => ClusterView::at(&self.0, peers, at),
+        }))
     }
 
     fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError> {

@@ -22,6 +22,7 @@ use crate::cluster::{self, Ownership};
 use crate::engine::ask::Desk;
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
+use crate::engine::ask::lists::Lists;
 use crate::engine::command::Command;
 use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Coordinator, Start};
@@ -212,6 +213,7 @@ fn context(
         peers: OnceLock::new(),
         answerer: OnceLock::new(),
         history: History::default(),
+        lists: Lists::default(),
         forwarded: Forwarded::default(),
         published: ArcSwap::from_pointee(published),
         store: settings.store,

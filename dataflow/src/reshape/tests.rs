@@ -191,7 +191,7 @@ impl Holds {
             ViewContext { rules: Arc::new(rules), compiled, status: Arc::new(Status::default) };
         let view = store.view(context).unwrap();
         self.add_sessions(&view, store);
-        let Overview { totals, series, .. } = view.overview(None, None, 1).unwrap();
+        let Overview { totals, series, .. } = view.overview(None, None, Some(1)).unwrap();
         add(&mut self.totals, &totals);
         for (at, totals) in series {
             add(self.minutes.entry(at.0).or_default(), &totals);

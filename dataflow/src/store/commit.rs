@@ -185,6 +185,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Prepared { epoch, batch, next, dropped } = prepared;
         self.inner.before_write(epoch)?;
+        self.inner.written.fetch_add(batch.size_in_bytes() as u64, Ordering::Relaxed);
         let mut committed = self.inner.committed.lock();
         if self.inner.keep == Keep::Everything {
             write::write(&self.inner.db, batch, durability)?;

@@ -5,9 +5,9 @@
 //! value is absent) or, where all but one hold for every request, confirm; the rest is for the
 //! request log. Answers are therefore yes, no or unknown, and combine as Kleene's logic says.
 
-use std::net::IpAddr;
 use std::ops::Deref;
 
+use spoor_operators::address;
 use spoor_operators::facts::{Facts, Field};
 use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::request::NANOS_PER_MS;
@@ -18,7 +18,7 @@ use spoor_operators::time::{Day, DayZone, EventTime};
 
 use super::batch::closes_at;
 use super::{StoreError, StoreView};
-use crate::query::{Filter, RequestFilter, Statistic};
+use crate::query::{Filter, RequestFilter, Statistic, StatusClass, within};
 
 /// What a filter can see of a session, stored or in memory.
 pub(super) trait Facets {
@@ -29,7 +29,8 @@ pub(super) trait Facets {
     fn span(&self) -> (Day, EventTime, EventTime);
     fn gap_ms(&self) -> u32;
     fn counters(&self) -> &Counters;
-    fn statistic(&self, by: Statistic) -> Result<f64, StoreError>;
+    /// See [`Statistic::of`].
+    fn statistic(&self, by: Statistic) -> Result<Option<f64>, StoreError>;
     /// Visits the values of a field with their counts.
     fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), StoreError>;
 }
@@ -63,7 +64,7 @@ impl Facets for Session {
         &self.summary.counters
     }
 
-    fn statistic(&self, by: Statistic) -> Result<f64, StoreError> {
+    fn statistic(&self, by: Statistic) -> Result<Option<f64>, StoreError> {
         Ok(by.of(self))
     }
 
@@ -116,27 +117,32 @@ impl Facets for Row<'_> {
         &self.counters
     }
 
-    fn statistic(&self, by: Statistic) -> Result<f64, StoreError> {
-        let quantile = |q| -> Result<f64, StoreError> {
+    fn statistic(&self, by: Statistic) -> Result<Option<f64>, StoreError> {
+        let quantile = |q| -> Result<Option<f64>, StoreError> {
             let found = self.histogram()?.quantile(q);
-            let found = found.map_or(0, |found| found.min(self.counters.duration_max_ns));
-            Ok(found as f64 / NANOS_PER_MS)
+            let within = |found: u64| found.min(self.counters.duration_max_ns);
+            Ok(found.map(|found| within(found) as f64 / NANOS_PER_MS))
         };
-        let distinct = |field| -> Result<f64, StoreError> {
+        let if_timed = |ns: u64| -> Result<Option<f64>, StoreError> {
+            // A sum or maximum of 0 may be of durations of 0, or of none.
+            let timed = ns > 0 || self.histogram()?.count() > 0;
+            Ok(timed.then_some(ns as f64 / NANOS_PER_MS))
+        };
+        let distinct = |field| -> Result<Option<f64>, StoreError> {
             if let Some(head) = self.session.head()? {
-                return Ok(head.distinct(field) as f64);
+                return Ok(Some(head.distinct(field) as f64));
             }
             let mut values = 0_u64;
             self.each(field, &mut |_, _| values += 1)?;
-            Ok(values as f64)
+            Ok(Some(values as f64))
         };
         let counters = &self.counters;
         let count = match by {
-            Statistic::Start => return Ok(self.start.0 as f64),
-            Statistic::End => return Ok(self.end.0 as f64),
-            Statistic::DurationMs => return Ok(self.end.0.wrapping_sub(self.start.0) as f64),
-            Statistic::DurationSumMs => return Ok(counters.duration_sum_ns as f64 / NANOS_PER_MS),
-            Statistic::DurationMaxMs => return Ok(counters.duration_max_ns as f64 / NANOS_PER_MS),
+            Statistic::Start => return Ok(Some(self.start.0 as f64)),
+            Statistic::End => return Ok(Some(self.end.0 as f64)),
+            Statistic::DurationMs => return Ok(Some(self.end.0.wrapping_sub(self.start.0) as f64)),
+            Statistic::DurationSumMs => return if_timed(counters.duration_sum_ns),
+            Statistic::DurationMaxMs => return if_timed(counters.duration_max_ns),
             Statistic::DurationP50Ms => return quantile(0.50),
             Statistic::DurationP95Ms => return quantile(0.95),
             Statistic::DurationP99Ms => return quantile(0.99),
@@ -154,7 +160,7 @@ impl Facets for Row<'_> {
             Statistic::Shadow => counters.shadow,
             Statistic::Zombie => counters.zombie,
         };
-        Ok(count as f64)
+        Ok(Some(count as f64))
     }
 
     fn each(&self, field: Field, visit: &mut dyn FnMut(&str, u64)) -> Result<(), StoreError> {
@@ -217,10 +223,7 @@ pub(super) fn decide(
         Filter::Weak(weak) => session.weak() == *weak,
         Filter::Malicious(some) => (session.counters().malicious > 0) == *some,
         Filter::Blocked(some) => (session.counters().blocked > 0) == *some,
-        Filter::Range(by, min, max) => {
-            let value = session.statistic(*by)?;
-            min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
-        }
+        Filter::Range(by, min, max) => within(session.statistic(*by)?, *min, *max),
     };
     Ok(Some(known))
 }
@@ -337,12 +340,12 @@ fn shares(
         let (mut matching, mut answered) = (0, 0);
         session.each(Field::Status, &mut |text, count| {
             answered += count;
-            let class = text.parse::<u16>().map_or(0, |status| status / 100);
-            if group.status_classes.iter().any(|wanted| u16::from(*wanted) == class) {
+            let status = text.parse::<u16>().unwrap_or_default();
+            if group.status_classes.contains(&StatusClass::of(status)) {
                 matching += count;
             }
         })?;
-        if group.status_classes.contains(&0) {
+        if group.status_classes.contains(&StatusClass::NoResponse) {
             matching += requests.saturating_sub(answered);
         }
         if !visit(Share::of(matching, requests)) {
@@ -405,8 +408,8 @@ fn single_valued(field: Field) -> bool {
 }
 
 fn in_networks(group: &RequestFilter, ip: &str) -> bool {
-    let ip = ip.parse::<IpAddr>();
-    ip.is_ok_and(|ip| group.networks.iter().any(|network| network.contains(&ip)))
+    let ip = address::parse(ip);
+    ip.is_some_and(|ip| group.networks.iter().any(|network| network.contains(&ip)))
 }
 
 /// Whether one request satisfies the whole group.
@@ -420,14 +423,13 @@ pub(super) fn request_matches(
     let has = |field: Field, test: &dyn Fn(&str) -> bool| {
         facts.iter().any(|fact| fact.field == field && test(fact.text))
     };
-    let class = numbers.status / 100;
+    let class = StatusClass::of(numbers.status);
     (group.ids.is_empty() || group.ids.iter().any(|wanted| wanted == id))
         && group.from.is_none_or(|from| ts >= from)
         && group.until.is_none_or(|until| ts < until)
         && group.malicious.is_none_or(|some| (numbers.detections > 0) == some)
         && group.blocked.is_none_or(|blocked| numbers.blocked == blocked)
-        && (group.status_classes.is_empty()
-            || group.status_classes.iter().any(|wanted| u16::from(*wanted) == class))
+        && (group.status_classes.is_empty() || group.status_classes.contains(&class))
         && group
             .fields
             .iter()

@@ -24,21 +24,19 @@ use super::plan::{Lead, Plan};
 use super::postings::{self, Term};
 use super::view::{StoreView, check_page};
 use super::{Family, StoreError};
-use crate::query::{Filter, Order, SessionPage, SessionQuery, Statistic};
+use crate::query::{Cursor, Filter, Order, SessionPage, SessionQuery, Statistic};
 
 /// A place in an order. Sooner is less.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    value: f64,
+    value: Option<f64>,
     id: SessionId,
-    descending: bool,
+    order: Order,
 }
 
 impl Ord for Place {
     fn cmp(&self, other: &Self) -> Ordering {
-        let by_value = self.value.total_cmp(&other.value);
-        let by_value = if self.descending { by_value.reverse() } else { by_value };
-        by_value.then(self.id.cmp(&other.id))
+        self.order.compare(self.value, other.value).then(self.id.cmp(&other.id))
     }
 }
 
@@ -73,13 +71,12 @@ struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     fn new(view: &'a StoreView, query: &'a SessionQuery, count: bool) -> Self {
-        let descending = query.order.descending;
-        let place =
-            |after: &crate::query::Cursor| Place { value: after.value, id: after.id, descending };
+        let order = query.order;
+        let place = |after: &Cursor| Place { value: after.value, id: after.id, order };
         Self {
             view,
             filter: &query.filter,
-            order: query.order,
+            order,
             after: query.after.as_ref().map(place),
             room: query.first + 1,
             kept: BinaryHeap::new(),
@@ -93,11 +90,8 @@ impl<'a> Collector<'a> {
     fn row(&mut self, row: &[u8]) -> Result<(), StoreError> {
         self.examined += 1;
         let session = Row { session: SessionView::new(row)?, view: self.view };
-        let place = Place {
-            value: session.statistic(self.order.by)?,
-            id: session.id(),
-            descending: self.order.descending,
-        };
+        let place =
+            Place { value: session.statistic(self.order.by)?, id: session.id(), order: self.order };
         let listed = self.after.is_none_or(|after| place > after) && self.has_room(&place);
         if !listed && !self.exhaustive || !self.view.is_selected(self.filter, &session)? {
             return Ok(());
@@ -122,18 +116,22 @@ impl<'a> Collector<'a> {
             return false;
         }
         let bound = bound.0 as f64;
-        self.kept.peek().is_some_and(|(last, _)| match self.order.descending {
-            true => last.value > bound,
-            false => last.value < bound,
+        self.kept.peek().and_then(|(last, _)| last.value).is_some_and(|last| {
+            match self.order.descending {
+                true => last > bound,
+                false => last < bound,
+            }
         })
     }
 
     /// Whether everything that starts from `first` to `last` comes before the cursor.
     fn passed(&self, first: EventTime, last: EventTime) -> bool {
         !self.exhaustive
-            && self.after.is_some_and(|after| match self.order.descending {
-                true => first.0 as f64 > after.value,
-                false => (last.0 as f64) < after.value,
+            && self.after.and_then(|after| after.value).is_some_and(|after| {
+                match self.order.descending {
+                    true => first.0 as f64 > after,
+                    false => (last.0 as f64) < after,
+                }
             })
     }
 
@@ -478,7 +476,7 @@ impl StoreView {
 
     /// The first minute that can have sessions on the page, as its bucket.
     fn edge(&self, day: Day, plan: &Plan, to: &Collector<'_>) -> Option<u16> {
-        let cursor = to.after.map(|after| EventTime(after.value as i64));
+        let cursor = to.after.and_then(|after| after.value).map(|after| EventTime(after as i64));
         let edge = match to.order.descending {
             true => match (cursor, plan.until) {
                 (Some(cursor), Some(until)) => Some(cursor.min(until)),

@@ -11,6 +11,7 @@ use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
 use spoor_operators::wire::{Malformed, Reader, put_i64, put_i128, put_str, put_u64};
 
+use super::upgrade::FORMAT_OLDEST;
 use super::write::{self, Durability};
 use super::{FORMAT, Family, Store, StoreError, secret};
 use crate::lineage::{Lineage, OpeningId};
@@ -89,13 +90,11 @@ fn open_again(db: &DB) -> Result<(u64, Lineage), StoreError> {
 /// Checks format and zone, and counts this opening. Returns its number, and the store's history.
 pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<(u64, Lineage), StoreError> {
     let cf = meta(db);
-    if let Some(found) = db.get_pinned_cf(cf, FORMAT_KEY)?
-        && found.as_ref() != FORMAT.to_string().as_bytes()
-    {
-        let found = String::from_utf8_lossy(&found).into_owned();
-        return Err(StoreError::Format { path: directory.into(), found, known: FORMAT });
-    }
-    let fingerprint = super::care::fingerprint();
+    let format = match db.get_pinned_cf(cf, FORMAT_KEY)? {
+        Some(found) => read_format(directory, &found)?,
+        None => FORMAT,
+    };
+    let fingerprint = super::care::fingerprint(format);
     if let Some(found) = db.get_pinned_cf(cf, FINGERPRINT_KEY)?
         && !std::str::from_utf8(&found).is_ok_and(super::care::is_understood)
     {
@@ -112,13 +111,36 @@ pub(super) fn begin(db: &DB, directory: &Path, zone: &str) -> Result<(u64, Linea
     }
     let (count, lineage) = open_again(db)?;
     let mut batch = WriteBatch::default();
-    batch.put_cf(cf, FORMAT_KEY, FORMAT.to_string());
-    batch.put_cf(cf, FINGERPRINT_KEY, fingerprint);
+    // A store of an older format keeps it until it is upgraded.
+    if format == FORMAT {
+        put_format(db, &mut batch);
+    }
     batch.put_cf(cf, ZONE_KEY, zone);
     let openings = Openings { count, lineage: Some(lineage.clone()) };
     batch.put_cf(cf, INCARNATION_KEY, openings.encode());
     write::write(db, batch, Durability::Now)?;
     Ok((count, lineage))
+}
+
+/// A format this program reads, as a store says it.
+pub(super) fn read_format(directory: &Path, found: &[u8]) -> Result<u32, StoreError> {
+    let text = String::from_utf8_lossy(found).into_owned();
+    match text.parse() {
+        Ok(format) if (FORMAT_OLDEST..=FORMAT).contains(&format) => Ok(format),
+        _ => Err(StoreError::Format { path: directory.into(), found: text, known: FORMAT }),
+    }
+}
+
+/// The format of a store; none where none is written yet.
+pub(super) fn format(db: &DB) -> Result<Option<u32>, StoreError> {
+    let found = db.get_pinned_cf(meta(db), FORMAT_KEY)?;
+    Ok(found.and_then(|found| String::from_utf8_lossy(&found).parse().ok()))
+}
+
+/// Marks a store as one of this program.
+pub(super) fn put_format(db: &DB, batch: &mut WriteBatch) {
+    batch.put_cf(meta(db), FORMAT_KEY, FORMAT.to_string());
+    batch.put_cf(meta(db), FINGERPRINT_KEY, super::care::fingerprint(FORMAT));
 }
 
 /// What is retained of a day.

@@ -24,6 +24,7 @@ mod log;
 mod meta;
 mod moving;
 mod options;
+mod overview;
 mod plan;
 mod postings;
 mod requests;
@@ -33,12 +34,13 @@ mod spill;
 mod staged;
 #[cfg(test)]
 pub(crate) mod tests;
+mod upgrade;
 mod view;
 mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, FlushOptions, WriteBufferManager};
@@ -52,6 +54,7 @@ pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub(crate) use moving::MovingDay;
 pub use options::{Keep, StoreOptions, WriteHook};
+pub(crate) use overview::check_steps;
 pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
 pub(crate) use view::LettersBefore;
@@ -61,8 +64,9 @@ use crate::lineage::Lineage;
 use commit::Committed;
 use options::Family;
 
-/// Format of everything on disk. A store of another format is refused.
-pub const FORMAT: u32 = 1;
+/// Format of everything on disk. A store of an older one is upgraded (`upgrade.rs`), of any other
+/// refused.
+pub const FORMAT: u32 = 2;
 
 /// The open store. Cheap to clone; closed when the last clone and the last view are gone.
 #[derive(Clone)]
@@ -90,6 +94,8 @@ pub(super) struct Inner {
     before_write: Option<WriteHook>,
     /// Size of the last epoch's largest part: what to expect of the next.
     part_bytes: AtomicUsize,
+    /// Bytes of the batches written since it was opened.
+    written: AtomicU64,
     /// Goes last: until then the database may write.
     _lock: care::Lock,
 }
@@ -146,6 +152,9 @@ impl Store {
         let db = care::open_database(directory, &options, &cache, &buffers)?;
         let (incarnation, lineage) = meta::begin(&db, directory, options.zone.name())?;
         let (committed, writer) = (Committed::load(&db)?, staged::Writer::load(&db)?);
+        if writer.staged.is_none() {
+            upgrade::run(&db, &options.zone, &committed)?;
+        }
         care::check_witness(directory, committed.epoch.max(writer.staged))?;
         let witness = care::Witness::open(directory, committed.epoch.filter(|_| options.sync))?;
         care::finish_making(directory)?;
@@ -167,6 +176,7 @@ impl Store {
             keep: options.keep,
             before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
             _lock: lock,
         };
         let store = Self { inner: Arc::new(inner) };
@@ -184,6 +194,13 @@ impl Store {
     #[must_use]
     pub fn lineage(&self) -> &Lineage {
         &self.inner.lineage
+    }
+
+    /// Bytes of the epochs written since it was opened: how much a view may keep that is not
+    /// current any more.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.inner.written.load(Ordering::Relaxed)
     }
 
     /// The last committed epoch; none in a new store.

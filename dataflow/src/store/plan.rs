@@ -4,12 +4,14 @@
 //! [`Lead`], at least one of its alternatives. It is read off the conjunctions of the filter and
 //! may be weaker than the filter, never stronger: what it leads to is checked against the filter.
 
+use std::net::IpAddr;
+
 use spoor_operators::facts::Field;
 use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::time::{Day, DayZone, EventTime};
 
 use super::postings::{Flag, Term};
-use crate::query::{Filter, RequestFilter, Statistic};
+use crate::query::{Filter, RequestFilter, Statistic, StatusClass};
 
 /// Alternatives of which a matching session has at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +114,9 @@ impl Plan {
             self.leads.push(Lead::Terms(terms));
         }
         let classes = &group.status_classes;
-        let all_from = |class| !classes.is_empty() && classes.iter().all(|found| *found >= class);
+        let from = |found: &StatusClass, class| matches!(found, StatusClass::Hundreds(hundreds) if *hundreds >= class);
+        let all_from =
+            |class| !classes.is_empty() && classes.iter().all(|found| from(found, class));
         let flags = [
             (group.malicious == Some(true), Flag::Malicious),
             (group.blocked == Some(true), Flag::Blocked),
@@ -123,8 +127,13 @@ impl Plan {
         self.leads.extend(flags.map(|(_, flag)| Lead::Terms(vec![Term::flag(flag)])));
         for network in group.networks.iter().filter(|_| group.networks.len() == 1) {
             if network.prefix_len() == network.max_prefix_len() {
-                let ip = Term::fact(Field::Ip, &network.addr().to_string());
-                self.leads.push(Lead::Terms(vec![ip]));
+                let mut spellings = vec![network.addr().to_string()];
+                if let IpAddr::V4(address) = network.addr() {
+                    // As stores before this version kept it.
+                    spellings.push(address.to_ipv6_mapped().to_string());
+                }
+                let terms = spellings.iter().map(|text| Term::fact(Field::Ip, text));
+                self.leads.push(Lead::Terms(terms.collect()));
             }
         }
     }

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::commit::{Commit, Committed, Prepared};
 use super::limits::{STAGED_FLUSH_BYTES, STAGED_PIECE_BYTES};
+use super::upgrade::{self, FORMAT_OLDEST};
 use super::write::{self, Durability};
 use super::{FORMAT, Family, Inner, Store, StoreError};
 use crate::failpoint;
@@ -138,7 +139,9 @@ pub(super) fn found(db: &DB) -> Result<Option<Found>, StoreError> {
         }
         bytes.extend_from_slice(&piece);
     }
-    if Head::of(&bytes) != head {
+    // An older format stages the same way.
+    let known = (u64::from(FORMAT_OLDEST)..=u64::from(FORMAT)).contains(&head.format);
+    if !known || (Head { format: head.format, ..Head::of(&bytes) }) != head {
         return Err(damaged("its checksum does not fit"));
     }
     Ok(Some(Found { epoch, pieces, bytes }))
@@ -260,8 +263,9 @@ impl Store {
         write::write(&self.inner.db, batch, Durability::Now)?;
         self.inner.witness.note(epoch)?;
         *committed = Committed::load(&self.inner.db)?;
-        drop(committed);
         writer.staged = None;
+        upgrade::run(&self.inner.db, &self.inner.zone, &committed)?;
+        drop(committed);
         self.inner.free_staged(&mut writer, found.bytes.len())?;
         self.reclaim_dropped()?;
         failpoint::hit("recovery");
@@ -281,6 +285,7 @@ impl Store {
             writer.staged = None;
             self.inner.free_staged(&mut writer, found.bytes.len())?;
         }
+        upgrade::run(&self.inner.db, &self.inner.zone, &self.inner.committed.lock())?;
         failpoint::hit("recovery");
         Ok(())
     }

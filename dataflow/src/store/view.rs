@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use differential_dataflow::difference::Semigroup;
-use rocksdb::{DBRawIterator, Direction, IteratorMode, ReadOptions, Snapshot};
+use rocksdb::{DBRawIterator, ReadOptions, Snapshot};
 use self_cell::self_cell;
 use spoor_operators::assign::CompiledRules;
 use spoor_operators::breakdown::StoredBreakdown;
@@ -19,15 +18,15 @@ use spoor_operators::session::{Session, SessionView};
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::{Day, Epoch, EventTime};
 
-use super::batch::{closes_at, minute_of};
+use super::batch::closes_at;
 use super::commit::Committed;
 use super::facets::{Clock, Facets, Row, decide};
 use super::hot::decode_row;
-use super::limits::{OVERVIEW_STEPS_MAX, PAGE_MAX};
+use super::limits::PAGE_MAX;
 use super::{Family, Inner, Store, StoreError, dead_letters, keys, meta};
 use crate::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
-    SessionQuery, Status, Totals,
+    SessionQuery, Status,
 };
 use crate::service::{ServiceError, View};
 use crate::values::{self, Page, ValuePage, ValueQuery};
@@ -269,50 +268,6 @@ impl StoreView {
         Ok(decide(filter, session, &clock, &mut |group| asked(group).map(Some))?.unwrap_or(false))
     }
 
-    fn find_overview(
-        &self,
-        from: Option<EventTime>,
-        until: Option<EventTime>,
-        step_minutes: u32,
-    ) -> Result<Overview, StoreError> {
-        let step = i64::from(step_minutes.max(1));
-        let from = from.map_or(i64::MIN, minute_of);
-        let until = until.map_or(i64::MAX, |until| minute_of(EventTime(until.0.saturating_sub(1))));
-        let mut overview = Overview { epoch: self.epoch, ..Overview::default() };
-        let mut apps: BTreeMap<String, Totals> = BTreeMap::new();
-        let cf = self.inner().cf(Family::Meta);
-        let start = meta::numbered(meta::TOTALS, from);
-        let mode = IteratorMode::From(&start, Direction::Forward);
-        for entry in self.inner().db.iterator_cf_opt(cf, self.options(), mode) {
-            let (key, value) = entry?;
-            if key.first() != Some(&meta::TOTALS) {
-                break;
-            }
-            let (minute, app, totals) = meta::parse_totals(&key, &value)?;
-            if minute > until {
-                break;
-            }
-            let at = EventTime(minute.div_euclid(step) * step * 60_000);
-            match overview.series.last_mut() {
-                Some((last, sum)) if *last == at => sum.plus_equals(&totals),
-                _ => overview.series.push((at, totals)),
-            }
-            if overview.series.len() as u64 > OVERVIEW_STEPS_MAX {
-                return Err(StoreError::Limit(format!(
-                    "the range has more than {OVERVIEW_STEPS_MAX} steps; ask for longer steps or \
-                     a shorter range"
-                )));
-            }
-            overview.totals.plus_equals(&totals);
-            match apps.get_mut(app) {
-                Some(sum) => sum.plus_equals(&totals),
-                None => drop(apps.insert(app.into(), totals)),
-            }
-        }
-        overview.apps = apps.into_iter().collect();
-        Ok(overview)
-    }
-
     /// Refused records of this process, newest first, those before `before` only.
     ///
     /// # Errors
@@ -433,9 +388,13 @@ impl View for StoreView {
         &self,
         from: Option<EventTime>,
         until: Option<EventTime>,
-        step_minutes: u32,
+        step_minutes: Option<u32>,
     ) -> Result<Overview, ServiceError> {
         Ok(self.find_overview(from, until, step_minutes)?)
+    }
+
+    fn retained(&self) -> Result<Option<(EventTime, EventTime)>, ServiceError> {
+        Ok(self.retained_days())
     }
 
     fn rules(&self) -> Arc<RuleSet> {

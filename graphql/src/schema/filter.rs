@@ -1,7 +1,12 @@
 //! Filters and orders as clients write them, translated to `query.rs` one to one.
 
+use std::borrow::Cow;
+
 use async_graphql::{Enum, ID, InputObject};
-use spoor_dataflow::query::{Filter, Order, RequestFilter as RequestPredicate, Statistic};
+use spoor_dataflow::query::{
+    Filter, Order, RequestFilter as RequestPredicate, Statistic, StatusClass as FoundClass,
+};
+use spoor_operators::address;
 use spoor_operators::facts::Field;
 
 use super::ids::{identity_id, session_id};
@@ -30,7 +35,8 @@ pub struct SessionFilter {
     pub identity: Option<Vec<ID>>,
     /// Namespace of the identity.
     pub namespace: Option<Vec<String>>,
-    /// Value of the identity (a keyed hash, if the key is secret).
+    /// Value of the identity (a keyed hash, if the key is secret). An address in it may be spelled
+    /// in any way.
     pub value: Option<Vec<String>>,
     /// These sessions: global ids, or `<identity>.<start>`, which finds the session that contains
     /// the instant.
@@ -59,7 +65,8 @@ pub struct TimeRange {
     pub until: Option<DateTime>,
 }
 
-/// A statistic within bounds, both included.
+/// A statistic within bounds, both included. What a session does not have (durations, where no
+/// request has one) lies within no bounds; without any bound the range says nothing.
 #[derive(Clone, Copy, InputObject)]
 pub struct StatisticRange {
     /// Which number. `START` and `END` are in milliseconds since 1970.
@@ -82,15 +89,16 @@ pub struct RequestFilter {
     pub host: Option<Vec<String>>,
     /// Endpoints: method and path template, such as `GET /users/{int}`.
     pub endpoint: Option<Vec<String>>,
-    /// Methods, in upper case.
+    /// Methods.
     pub method: Option<Vec<String>>,
-    /// Response statuses.
+    /// Response statuses. That no response was seen is no status: see `statusClass`.
     pub status: Option<Vec<i32>>,
     /// Classes of the response status.
     pub status_class: Option<Vec<StatusClass>>,
     /// Types of detected attacks.
     pub attack: Option<Vec<String>>,
-    /// Client addresses, or the host names logs may have instead.
+    /// Client addresses in any spelling, or the host names logs may have instead. An IPv4-mapped
+    /// IPv6 address is the IPv4 address.
     pub ip: Option<Vec<String>>,
     /// Networks the client address lies in.
     pub network: Option<Vec<Cidr>>,
@@ -127,7 +135,7 @@ pub struct ParameterFilter {
 /// Class of a response status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum StatusClass {
-    /// No response was seen.
+    /// No response was seen: the status is absent or 0.
     NoResponse,
     /// 1xx.
     Informational,
@@ -139,20 +147,21 @@ pub enum StatusClass {
     ClientError,
     /// 5xx.
     ServerError,
-    /// 600 and above.
+    /// Any other: below 100, or 600 and above.
     Other,
 }
 
 impl StatusClass {
-    fn hundreds(self) -> &'static [u8] {
+    fn classes(self) -> &'static [FoundClass] {
+        use FoundClass::Hundreds;
         match self {
-            Self::NoResponse => &[0],
-            Self::Informational => &[1],
-            Self::Success => &[2],
-            Self::Redirection => &[3],
-            Self::ClientError => &[4],
-            Self::ServerError => &[5],
-            Self::Other => &[6, 7, 8, 9],
+            Self::NoResponse => &[FoundClass::NoResponse],
+            Self::Informational => &[Hundreds(1)],
+            Self::Success => &[Hundreds(2)],
+            Self::Redirection => &[Hundreds(3)],
+            Self::ClientError => &[Hundreds(4)],
+            Self::ServerError => &[Hundreds(5)],
+            Self::Other => &[Hundreds(0), Hundreds(6), Hundreds(7), Hundreds(8), Hundreds(9)],
         }
     }
 }
@@ -216,6 +225,8 @@ pub enum OrderDirection {
 }
 
 /// Order of a list of sessions; equal numbers are told apart by id, so every order is total.
+/// Sessions that do not have the number (durations, where no request has one) come last, whichever
+/// way the list runs.
 #[derive(Clone, Copy, InputObject)]
 pub struct SessionOrder {
     /// By which number.
@@ -262,7 +273,7 @@ impl SessionFilter {
         }
         all.extend(any(self.identity, |id| identity_id(&id).map(Filter::Identity))?);
         all.extend(any(self.namespace, |name| Ok(Filter::Namespace(name)))?);
-        all.extend(any(self.value, |value| Ok(Filter::Value(value)))?);
+        all.extend(any(self.value, |value| Ok(value_filter(value)))?);
         all.extend(any(self.session, |id| session_id(&id).map(Filter::Session))?);
         if let Some(filter) = self.request {
             all.push(Filter::Request(requests(Some(filter))?));
@@ -278,7 +289,9 @@ impl SessionFilter {
     }
 }
 
-type Bounds = (Option<spoor_operators::time::EventTime>, Option<spoor_operators::time::EventTime>);
+/// First instant, and the first after the last.
+pub type Bounds =
+    (Option<spoor_operators::time::EventTime>, Option<spoor_operators::time::EventTime>);
 
 /// The bounds of a time range, which must not be the wrong way round.
 pub fn bounds(range: TimeRange) -> Result<Bounds, ApiError> {
@@ -289,6 +302,37 @@ pub fn bounds(range: TimeRange) -> Result<Bounds, ApiError> {
         return Err(bad("a time range ends before it begins"));
     }
     Ok((from, until))
+}
+
+/// The value of an identity; the address in it may be spelled in any way.
+fn value_filter(value: String) -> Filter {
+    let mut spellings = spellings(value).into_iter().map(Filter::Value).collect::<Vec<_>>();
+    match spellings.len() {
+        1 => spellings.remove(0),
+        _ => Filter::Or(spellings),
+    }
+}
+
+/// A text as it is and, if there is an address in it, with that in the form records have it in.
+fn spellings(text: String) -> Vec<String> {
+    match address::canonical(&text) {
+        Cow::Borrowed(_) => vec![text],
+        Cow::Owned(canonical) => vec![text, canonical],
+    }
+}
+
+/// Methods, and the methods of endpoints, are kept in upper case.
+fn with_upper_method(text: String) -> String {
+    let method = text.split(' ').next().unwrap_or_default();
+    if !method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return text;
+    }
+    let (method, rest) = text.split_at(method.len());
+    method.to_ascii_uppercase() + rest
+}
+
+fn mapped(values: Option<Vec<String>>, one: impl Fn(String) -> String) -> Option<Vec<String>> {
+    values.map(|values| values.into_iter().map(one).collect())
 }
 
 fn any<T>(
@@ -320,8 +364,8 @@ pub fn requests(filter: Option<RequestFilter>) -> Result<RequestPredicate, ApiEr
     for (field, values) in [
         (Field::App, filter.app),
         (Field::Host, filter.host),
-        (Field::Endpoint, filter.endpoint),
-        (Field::Method, filter.method),
+        (Field::Endpoint, mapped(filter.endpoint, with_upper_method)),
+        (Field::Method, mapped(filter.method, with_upper_method)),
         (Field::Status, filter.status.map(|list| list.iter().map(i32::to_string).collect())),
         (Field::Attack, filter.attack),
         (Field::Ip, filter.ip),
@@ -330,7 +374,10 @@ pub fn requests(filter: Option<RequestFilter>) -> Result<RequestPredicate, ApiEr
         (Field::Role, filter.role),
         (Field::Flow, filter.flow),
     ] {
-        let values = limited(values)?;
+        let mut values = limited(values)?;
+        if field == Field::Ip {
+            values = values.into_iter().flat_map(spellings).collect();
+        }
         if !values.is_empty() {
             fields.push((field, values));
         }
@@ -341,7 +388,7 @@ pub fn requests(filter: Option<RequestFilter>) -> Result<RequestPredicate, ApiEr
     Ok(RequestPredicate {
         ids: limited(filter.ids)?,
         fields,
-        status_classes: classes.iter().flat_map(|class| class.hundreds()).copied().collect(),
+        status_classes: classes.iter().flat_map(|class| class.classes()).copied().collect(),
         networks: limited(filter.network)?.into_iter().map(|network| network.0).collect(),
         user_agent_contains: filter.user_agent_contains.filter(|part| !part.is_empty()),
         malicious: filter.malicious,
@@ -355,10 +402,10 @@ pub fn requests(filter: Option<RequestFilter>) -> Result<RequestPredicate, ApiEr
 fn parameters(given: Vec<ParameterFilter>) -> Vec<(Field, Vec<String>)> {
     let mut names: Vec<(String, Vec<String>)> = Vec::new();
     for ParameterFilter { name, value } in given {
-        let text = format!("{name}={value}");
+        let texts = spellings(value).into_iter().map(|value| format!("{name}={value}"));
         match names.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, texts)) => texts.push(text),
-            None => names.push((name, vec![text])),
+            Some((_, known)) => known.extend(texts),
+            None => names.push((name.clone(), texts.collect())),
         }
     }
     names.into_iter().map(|(_, texts)| (Field::Parameter, texts)).collect()

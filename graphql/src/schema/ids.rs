@@ -3,11 +3,11 @@
 use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use spoor_dataflow::lineage::{EpochToken, Lineage};
 use spoor_dataflow::query::{Cursor, LetterPlace, Order, Statistic};
 use spoor_operators::identity::{IdentityId, SessionId};
-use spoor_operators::time::EventTime;
+use spoor_operators::time::{Epoch, EventTime};
 
+use super::lists::ListEpoch;
 use super::operation::bad;
 use crate::error::ApiError;
 
@@ -18,8 +18,8 @@ pub enum GlobalId {
     Session(SessionId),
     /// An identity.
     Identity(IdentityId),
-    /// A request, by its id, of a session.
-    Request(SessionId, String),
+    /// A request: whose, when, and its own id. Nothing of it moves with the session it is in.
+    Request(IdentityId, EventTime, String),
 }
 
 impl GlobalId {
@@ -29,7 +29,7 @@ impl GlobalId {
         let text = match self {
             Self::Session(id) => format!("Session:{id}"),
             Self::Identity(id) => format!("Identity:{id}"),
-            Self::Request(session, id) => format!("Request:{session}:{id}"),
+            Self::Request(identity, ts, id) => format!("Request:{identity}.{}:{id}", ts.0),
         };
         ID(URL_SAFE_NO_PAD.encode(text))
     }
@@ -43,8 +43,9 @@ impl GlobalId {
             "Session" => rest.parse().ok().map(Self::Session),
             "Identity" => rest.parse().ok().map(Self::Identity),
             "Request" => {
-                let (session, id) = rest.split_once(':')?;
-                Some(Self::Request(session.parse().ok()?, id.into()))
+                let (at, id) = rest.split_once(':')?;
+                let SessionId { identity, start } = at.parse().ok()?;
+                Some(Self::Request(identity, start, id.into()))
             }
             _ => None,
         }
@@ -67,24 +68,54 @@ pub fn identity_id(id: &str) -> Result<IdentityId, ApiError> {
     }
 }
 
+/// A place in a list, as a client gave it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct After<T> {
+    /// Where the list is read.
+    pub list: ListEpoch,
+    /// Only what comes after this.
+    pub place: T,
+}
+
+/// Writes a cursor: what kind of list, where it is read, and a place in it.
+fn cursor(kind: &str, list: ListEpoch, place: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{kind}:{}:{place}", list.encode()))
+}
+
+/// Reads a cursor of a kind.
+fn read_cursor<T>(
+    kind: &str,
+    text: &str,
+    of: &str,
+    place: impl FnOnce(&str) -> Option<T>,
+) -> Result<After<T>, ApiError> {
+    let read = || {
+        let text = decode(text)?;
+        let (list, rest) = text.strip_prefix(kind)?.strip_prefix(':')?.split_once(':')?;
+        Some(After { list: ListEpoch::decode(list)?, place: place(rest)? })
+    };
+    read().ok_or_else(|| bad(format!("`after` is no cursor of {of}")))
+}
+
 /// A position in a list of sessions: only good in the order it was made in.
 #[must_use]
-pub fn session_cursor(order: Order, cursor: &Cursor) -> String {
-    let bits = cursor.value.to_bits();
-    URL_SAFE_NO_PAD.encode(format!("s1:{}:{bits:x}:{}", order_tag(order), cursor.id))
+pub fn session_cursor(order: Order, list: ListEpoch, place: &Cursor) -> String {
+    let value = place.value.map_or_else(|| "-".into(), |value| format!("{:x}", value.to_bits()));
+    cursor("s2", list, &format!("{}:{value}:{}", order_tag(order), place.id))
 }
 
 /// Reads a position in a list of sessions.
-pub fn read_session_cursor(order: Order, cursor: &str) -> Result<Cursor, ApiError> {
-    let read = || {
-        let text = decode(cursor)?;
-        let mut parts = text.splitn(4, ':');
-        let known = parts.next()? == "s1" && parts.next()? == order_tag(order);
-        let value = f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?);
-        let id = parts.next()?.parse().ok()?;
-        known.then_some(Cursor { value, id })
-    };
-    read().ok_or_else(|| bad("`after` is no cursor of this order"))
+pub fn read_session_cursor(order: Order, cursor: &str) -> Result<After<Cursor>, ApiError> {
+    read_cursor("s2", cursor, "this order", |place| {
+        let (tag, rest) = place.split_once(':')?;
+        let (value, id) = rest.split_once(':')?;
+        let value = match value {
+            "-" => None,
+            bits => Some(f64::from_bits(u64::from_str_radix(bits, 16).ok()?)),
+        };
+        let known = tag == order_tag(order);
+        known.then_some(Cursor { value, id: id.parse().ok()? })
+    })
 }
 
 fn order_tag(order: Order) -> String {
@@ -93,47 +124,77 @@ fn order_tag(order: Order) -> String {
 
 /// A position among a session's requests.
 #[must_use]
-pub fn request_cursor(ts: EventTime, id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("r1:{}:{id}", ts.0))
+pub fn request_cursor(list: ListEpoch, ts: EventTime, id: &str) -> String {
+    cursor("r2", list, &format!("{}:{id}", ts.0))
 }
 
 /// Reads a position among a session's requests.
-pub fn read_request_cursor(cursor: &str) -> Result<(EventTime, String), ApiError> {
-    let read = || {
-        let text = decode(cursor)?;
-        let mut parts = text.splitn(3, ':');
-        let known = parts.next()? == "r1";
-        let ts = EventTime(parts.next()?.parse().ok()?);
-        let id = parts.next()?.to_owned();
-        known.then_some((ts, id))
-    };
-    read().ok_or_else(|| bad("`after` is no cursor of requests"))
+pub fn read_request_cursor(cursor: &str) -> Result<After<(EventTime, String)>, ApiError> {
+    read_cursor("r2", cursor, "requests", |place| {
+        let (ts, id) = place.split_once(':')?;
+        Some((EventTime(ts.parse().ok()?), id.to_owned()))
+    })
 }
 
 /// A position among the dead letters.
 #[must_use]
-pub fn letter_cursor(place: LetterPlace, lineage: &Lineage) -> String {
+pub fn letter_cursor(list: ListEpoch, place: LetterPlace) -> String {
     let LetterPlace { epoch, process, sequence } = place;
-    URL_SAFE_NO_PAD.encode(format!("d3:{}:{process}:{sequence}", lineage.token(epoch)))
+    cursor("d4", list, &format!("{}:{process}:{sequence}", epoch.0))
 }
 
 /// Reads a position among the dead letters.
-///
-/// # Errors
-/// It is no such position, or one among those of another store.
-pub fn read_letter_cursor(cursor: &str, lineage: &Lineage) -> Result<LetterPlace, ApiError> {
-    let read = || {
-        let text = decode(cursor)?;
-        let mut parts = text.strip_prefix("d3:")?.splitn(3, ':');
-        let token: EpochToken = parts.next()?.parse().ok()?;
-        let process: u32 = parts.next()?.parse().ok()?;
-        let sequence: u64 = parts.next()?.parse().ok()?;
-        Some((token, process, sequence))
-    };
-    let read = read().ok_or_else(|| bad("`after` is no cursor of dead letters"));
-    let (token, process, sequence) = read?;
-    let epoch = lineage.epoch_of(token).ok_or(ApiError::UnknownEpoch(token))?;
-    Ok(LetterPlace { epoch, process, sequence })
+pub fn read_letter_cursor(cursor: &str) -> Result<After<LetterPlace>, ApiError> {
+    read_cursor("d4", cursor, "dead letters", |place| {
+        let mut parts = place.splitn(3, ':');
+        let epoch = Epoch(parts.next()?.parse().ok()?);
+        let process = parts.next()?.parse().ok()?;
+        let sequence = parts.next()?.parse().ok()?;
+        Some(LetterPlace { epoch, process, sequence })
+    })
+}
+
+/// A position among counted values, the greatest count first: count and value.
+pub type CountPlace = (i64, String);
+
+/// A position among the applications of an overview.
+#[must_use]
+pub fn app_cursor(list: ListEpoch, (requests, app): &CountPlace) -> String {
+    cursor("a1", list, &format!("{requests}:{app}"))
+}
+
+/// Reads a position among the applications of an overview.
+pub fn read_app_cursor(cursor: &str) -> Result<After<CountPlace>, ApiError> {
+    read_cursor("a1", cursor, "applications", |place| {
+        let (requests, app) = place.split_once(':')?;
+        Some((requests.parse().ok()?, app.to_owned()))
+    })
+}
+
+/// A position among the values of a field of a session that began at an instant then.
+#[must_use]
+pub fn value_cursor(
+    list: ListEpoch,
+    field: &str,
+    start: EventTime,
+    (count, value): &CountPlace,
+) -> String {
+    cursor("b1", list, &format!("{field}:{}:{count}:{value}", start.0))
+}
+
+/// Reads a position among the values of a field.
+pub fn read_value_cursor(
+    cursor: &str,
+    field: &str,
+) -> Result<After<(EventTime, CountPlace)>, ApiError> {
+    read_cursor("b1", cursor, "this breakdown", |place| {
+        let mut parts = place.splitn(4, ':');
+        let known = parts.next()? == field;
+        let start = EventTime(parts.next()?.parse().ok()?);
+        let count = parts.next()?.parse().ok()?;
+        let value = parts.next()?.to_owned();
+        known.then_some((start, (count, value)))
+    })
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -148,7 +209,6 @@ pub fn by_start() -> Order {
 
 #[cfg(test)]
 mod tests {
-    use spoor_dataflow::lineage::OpeningId;
     use spoor_operators::time::Epoch;
 
     use super::*;
@@ -162,29 +222,38 @@ mod tests {
         for id in [
             GlobalId::Session(session()),
             GlobalId::Identity(session().identity),
-            GlobalId::Request(session(), "a:b/c".into()),
+            GlobalId::Request(session().identity, EventTime(-7), "a:b/c".into()),
         ] {
             assert_eq!(GlobalId::decode(&id.encode()), Some(id));
         }
         assert_eq!(session_id(&session().to_string()).unwrap(), session());
+        let list = ListEpoch::decode("5f0c3a9be1d24477-7~").unwrap();
         let order = Order { by: Statistic::DurationP95Ms, descending: false };
-        let cursor = Cursor { value: -1.5, id: session() };
-        assert_eq!(read_session_cursor(order, &session_cursor(order, &cursor)).unwrap(), cursor);
-        assert!(read_session_cursor(by_start(), &session_cursor(order, &cursor)).is_err());
-        let position = (EventTime(7), "x:y".to_owned());
-        assert_eq!(
-            read_request_cursor(&request_cursor(position.0, &position.1)).unwrap(),
-            position
-        );
-        let (ours, other) = (Lineage::new(OpeningId(1)), Lineage::new(OpeningId(2)));
+        for value in [Some(-1.5), None] {
+            let place = Cursor { value, id: session() };
+            let text = session_cursor(order, list, &place);
+            assert_eq!(read_session_cursor(order, &text).unwrap(), After { list, place });
+            assert!(read_session_cursor(by_start(), &text).is_err());
+        }
+        let place = (EventTime(7), "x:y".to_owned());
+        let text = request_cursor(list, place.0, &place.1);
+        assert_eq!(read_request_cursor(&text).unwrap(), After { list, place });
+        assert!(read_letter_cursor(&text).is_err());
         let place = LetterPlace { epoch: Epoch(7), process: 2, sequence: 9 };
-        let cursor = letter_cursor(place, &ours);
-        assert_eq!(read_letter_cursor(&cursor, &ours).unwrap(), place);
-        assert!(matches!(read_letter_cursor(&cursor, &other), Err(ApiError::UnknownEpoch(_))));
+        let text = letter_cursor(list, place);
+        assert_eq!(read_letter_cursor(&text).unwrap(), After { list, place });
+        let place = (-3, "x:y".to_owned());
+        let text = app_cursor(list, &place);
+        assert_eq!(read_app_cursor(&text).unwrap(), After { list, place: place.clone() });
+        let text = value_cursor(list, "Ip", EventTime(-9), &place);
+        let place = (EventTime(-9), place);
+        assert_eq!(read_value_cursor(&text, "Ip").unwrap(), After { list, place });
+        assert!(read_value_cursor(&text, "App").is_err());
         for bad in ["", "!", "czE6", "é"] {
             assert!(GlobalId::decode(bad).is_none() && session_id(bad).is_err());
             assert!(read_session_cursor(order, bad).is_err());
-            assert!(read_request_cursor(bad).is_err() && read_letter_cursor(bad, &ours).is_err());
+            assert!(read_request_cursor(bad).is_err() && read_letter_cursor(bad).is_err());
+            assert!(read_app_cursor(bad).is_err() && read_value_cursor(bad, "Ip").is_err());
         }
     }
 }

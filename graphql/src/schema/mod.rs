@@ -2,6 +2,7 @@
 
 pub mod filter;
 pub mod ids;
+pub mod lists;
 pub mod mutation;
 pub mod operation;
 pub mod overview;

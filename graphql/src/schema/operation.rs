@@ -53,15 +53,16 @@ impl Operation {
         EpochToken(self.services.feed.lineage().token(epoch))
     }
 
+    /// The epoch of this store that an argument names; the first when it is absent.
+    pub fn epoch_of(&self, at_least: Option<EpochToken>) -> Result<Epoch, ApiError> {
+        let Some(EpochToken(token)) = at_least else { return Ok(Epoch(0)) };
+        let known = self.services.feed.lineage().epoch_of(token);
+        known.ok_or(ApiError::UnknownEpoch(token))
+    }
+
     /// The view all fields of this operation share; a fresh one only if `at_least` is past it.
     pub async fn snapshot(&self, at_least: Option<EpochToken>) -> Result<Snapshot, ApiError> {
-        let at_least = match at_least {
-            None => 0,
-            Some(EpochToken(token)) => {
-                let known = self.services.feed.lineage().epoch_of(token);
-                known.ok_or(ApiError::UnknownEpoch(token))?.0
-            }
-        };
+        let at_least = self.epoch_of(at_least)?.0;
         let known = self.shared.lock().clone();
         // A view that was not asked for its epoch may still move on to a newer one.
         let fits = |view: &dyn View| at_least == 0 || view.epoch().0 >= at_least;
@@ -101,6 +102,17 @@ impl Operation {
         let reader = self.services.reader.clone();
         let view = run(&self.gate, move || reader.view()).await?;
         Ok(Snapshot { view, gate: self.gate.clone() })
+    }
+
+    /// A view of an epoch that is still kept; none when it is not.
+    pub async fn kept(&self, epoch: Epoch) -> Result<Option<Snapshot>, ApiError> {
+        let reader = self.services.reader.clone();
+        let found = run(&self.gate, move || match reader.view_at(epoch) {
+            Ok(view) => Ok(Some(view)),
+            Err(ServiceError::Gone(_)) => Ok(None),
+            Err(error) => Err(error),
+        });
+        Ok(found.await?.map(|view| Snapshot { view, gate: self.gate.clone() }))
     }
 
     async fn wait_for(&self, epoch: u64) -> Result<(), ApiError> {

@@ -1,59 +1,198 @@
 //! Totals and time series for charts.
 
-use async_graphql::{ComplexObject, Context, InputObject, SimpleObject};
+use std::cmp::Reverse;
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
 use spoor_dataflow::query::{Overview as Found, Totals as FoundTotals};
+use spoor_dataflow::service::{ServiceError, View};
 use spoor_operators::request::NANOS_PER_MS;
+use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::shown;
 
-use super::filter::{TimeRange, bounds};
-use super::operation::{Operation, Snapshot, bad};
+use super::filter::{Bounds, TimeRange, bounds};
+use super::ids::{CountPlace, app_cursor, read_app_cursor};
+use super::lists::{self, Page, ReadAt};
+use super::operation::{Nullable, Operation, Snapshot, bad, nullable};
+use super::page::{self, PageInfo};
 use super::scalars::{DateTime, EpochToken, Long};
 use crate::error::ApiError;
 
 /// Most steps of a series.
 const STEPS_MAX: i64 = 10_000;
+/// Most steps of a series whose step was not given.
+const STEPS_DEFAULT: i64 = 400;
+/// Steps in minutes that are taken when none is given: up to a week.
+const STEPS: [u32; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440, 7 * 1440];
 /// Widest step, in minutes: a year.
 const STEP_MINUTES_MAX: i32 = 366 * 24 * 60;
 /// Milliseconds in a minute.
 const MINUTE_MS: i64 = 60_000;
+/// Most applications of a page.
+const APPS_MAX: usize = 1_000;
+/// Applications of a page unless asked otherwise.
+const APPS_DEFAULT: usize = 100;
 
-/// A range of event time, in steps of whole minutes.
-#[derive(Clone, Copy, InputObject)]
+/// A range of event time, in whole minutes.
+#[derive(Clone, Copy, Default, InputObject)]
 pub struct OverviewRange {
-    /// From this instant on, rounded down to a step. Absent: since ever.
+    /// From this instant on, rounded down to a whole minute. Absent: since ever.
     pub from: Option<DateTime>,
-    /// Up to, and without, this instant. Absent: for ever.
+    /// Up to, and without, this instant, rounded up to a whole minute. Absent: for ever.
     pub until: Option<DateTime>,
-    /// Minutes of a step.
-    #[graphql(default = 1)]
-    pub step_minutes: i32,
-}
-
-impl Default for OverviewRange {
-    fn default() -> Self {
-        Self { from: None, until: None, step_minutes: 60 }
-    }
+    /// Minutes of a step of the series, from 1 to a year. Steps shorter than a day are counted from
+    /// the begin of each day of the configured zone; steps of whole days are days of that zone, and
+    /// those of weeks begin on Mondays. Absent: the shortest of 1, 2, 5, 10, 15, 30 minutes, 1, 2, 6,
+    /// 12 hours, a day, a week (or as many weeks as it takes) with which the range has no more than
+    /// 400.
+    pub step_minutes: Option<i32>,
 }
 
 /// What happened in a range of event time, and when.
-#[derive(Clone, Debug, SimpleObject)]
-#[graphql(complex)]
 pub struct Overview {
-    /// The committed epoch it is read at.
-    pub epoch: Long,
-    /// Sums over the range.
-    pub totals: Totals,
-    /// One point for each step in which something happened, in order of time.
-    pub series: Vec<OverviewPoint>,
-    /// The sums by application, most requests first.
-    pub apps: Vec<AppTotals>,
+    at: Snapshot,
+    range: Bounds,
+    step: Option<u32>,
+    found: Found,
 }
 
-#[ComplexObject]
+/// What happened in a range of event time, and when.
+#[Object]
 impl Overview {
+    /// The committed epoch it is read at.
+    async fn epoch(&self) -> Long {
+        self.found.epoch.0.into()
+    }
+
     /// That epoch, to be handed back as `atLeastEpoch`, or as `since` of `sessionChanges`.
     async fn epoch_token(&self, ctx: &Context<'_>) -> Result<EpochToken, ApiError> {
-        Ok(Operation::of(ctx)?.token_of(self.epoch))
+        Ok(Operation::of(ctx)?.token_of(self.found.epoch.0.into()))
+    }
+
+    /// Begin of the range that is summed: a whole minute. None: since ever.
+    async fn from(&self) -> Option<DateTime> {
+        self.range.0.map(DateTime)
+    }
+
+    /// End of the range that is summed, itself not in it: a whole minute. None: for ever.
+    async fn until(&self) -> Option<DateTime> {
+        self.range.1.map(DateTime)
+    }
+
+    /// Minutes of a step of the series; none unless the series is asked for.
+    async fn step_minutes(&self) -> Option<Long> {
+        self.step.map(Long::from)
+    }
+
+    /// Sums over the range: each session counts once.
+    async fn totals(&self) -> Totals {
+        self.found.totals.into()
+    }
+
+    /// One point for each step in which something happened, in order of time; at most 10,000.
+    async fn series(&self) -> Vec<OverviewPoint> {
+        let point = |(at, totals): &(EventTime, FoundTotals)| OverviewPoint {
+            at: (*at).into(),
+            totals: (*totals).into(),
+        };
+        self.found.series.iter().map(point).collect()
+    }
+
+    /// The applications, most requests first. `first` is at most 1000; 100 unless given.
+    #[graphql(complexity = "page::cost_of(first, APPS_DEFAULT, APPS_MAX, child_complexity)")]
+    async fn apps(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Nullable<AppConnection> {
+        nullable(async {
+            let first = page::bounded(first, APPS_DEFAULT, APPS_MAX)?;
+            let after = after.as_deref().map(read_app_cursor).transpose()?;
+            let (list, place) = after.map(|after| (after.list, after.place)).unzip();
+            let (shown, known) = (self.at.view().epoch(), self.found.apps.clone());
+            let ((from, until), is_after) = (self.range, place.is_some());
+            let page = move |view: &dyn View| {
+                let apps = match view.epoch() == shown {
+                    true => known.clone(),
+                    false => view.overview(from, until, None)?.apps,
+                };
+                Ok(AppPage::of(apps, first, place.as_ref()))
+            };
+            let (found, read) = lists::read(ctx, &self.at, list, Epoch(0), page).await?;
+            Ok(Some(AppConnection::new(found, is_after, &read)))
+        })
+        .await
+    }
+}
+
+/// Applications of an overview.
+#[derive(SimpleObject)]
+pub struct AppConnection {
+    /// The applications with their cursors.
+    pub edges: Vec<AppEdge>,
+    /// The applications alone.
+    pub nodes: Vec<AppTotals>,
+    /// Where the page lies.
+    pub page_info: PageInfo,
+    /// All applications with something in the range.
+    pub total_count: Long,
+}
+
+/// An application in a list.
+#[derive(SimpleObject)]
+pub struct AppEdge {
+    /// The application.
+    pub node: AppTotals,
+    /// Give it as `after` to read on from here.
+    pub cursor: String,
+}
+
+/// A page of applications.
+struct AppPage {
+    apps: Vec<(String, FoundTotals)>,
+    has_next: bool,
+    total: usize,
+}
+
+impl Page for AppPage {
+    fn has_next(&self) -> bool {
+        self.has_next
+    }
+}
+
+impl AppPage {
+    fn of(mut apps: Vec<(String, FoundTotals)>, first: usize, after: Option<&CountPlace>) -> Self {
+        let total = apps.len();
+        let place = |app: &(String, FoundTotals)| (Reverse(app.1.requests), app.0.clone());
+        if let Some((requests, app)) = after {
+            let after = (Reverse(*requests), app.clone());
+            apps.retain(|app| place(app) > after);
+        }
+        apps.sort_unstable_by_key(place);
+        let has_next = apps.len() > first;
+        apps.truncate(first);
+        Self { apps, has_next, total }
+    }
+}
+
+impl AppConnection {
+    fn new(page: AppPage, is_after: bool, read: &ReadAt) -> Self {
+        let cursor = |(app, totals): &(String, FoundTotals)| {
+            app_cursor(read.list, &(totals.requests, app.clone()))
+        };
+        let cursors: Vec<String> = page.apps.iter().map(cursor).collect();
+        let node = |(app, totals): (String, FoundTotals)| AppTotals { app, totals: totals.into() };
+        let nodes: Vec<AppTotals> = page.apps.into_iter().map(node).collect();
+        let edge = |(node, cursor): (&AppTotals, &String)| AppEdge {
+            node: node.clone(),
+            cursor: cursor.clone(),
+        };
+        Self {
+            edges: nodes.iter().zip(&cursors).map(edge).collect(),
+            page_info: PageInfo::new(page.has_next, is_after, &cursors, read),
+            total_count: page.total.into(),
+            nodes,
+        }
     }
 }
 
@@ -96,9 +235,10 @@ pub struct Totals {
     pub response_bytes: Long,
     /// Time to the full response, summed, in milliseconds.
     pub duration_sum_ms: f64,
-    /// Sessions that start here.
+    /// Sessions that start here; of an application: those with at least one of its requests, so that
+    /// applications may add up to more than the whole.
     pub sessions: Long,
-    /// Those of them with a malicious request.
+    /// Those of them with a malicious request, of whatever application.
     pub malicious_sessions: Long,
     /// Those of them with a weak identity.
     pub weak_sessions: Long,
@@ -124,47 +264,97 @@ impl From<FoundTotals> for Totals {
     }
 }
 
-impl From<Found> for Overview {
-    fn from(found: Found) -> Self {
-        let point = |(at, totals): (spoor_operators::time::EventTime, FoundTotals)| OverviewPoint {
-            at: at.into(),
-            totals: totals.into(),
-        };
-        let app = |(app, totals): (String, FoundTotals)| AppTotals { app, totals: totals.into() };
-        let mut apps: Vec<AppTotals> = found.apps.into_iter().map(app).collect();
-        apps.sort_by(|a, b| {
-            b.totals.requests.cmp(&a.totals.requests).then_with(|| a.app.cmp(&b.app))
-        });
-        Self {
-            epoch: found.epoch.0.into(),
-            totals: found.totals.into(),
-            series: found.series.into_iter().map(point).collect(),
-            apps,
-        }
-    }
-}
-
 impl Overview {
-    /// Reads a range of a view.
-    pub async fn read(at: &Snapshot, range: OverviewRange) -> Result<Self, ApiError> {
+    /// Reads a range of a view; its series only if it is wanted.
+    pub async fn read(
+        at: &Snapshot,
+        range: OverviewRange,
+        wants_series: bool,
+    ) -> Result<Self, ApiError> {
         let (from, until) = bounds(TimeRange { from: range.from, until: range.until })?;
-        if !(1..=STEP_MINUTES_MAX).contains(&range.step_minutes) {
+        let whole = (
+            from.map(floor_minute),
+            until.map(|until| floor_minute(EventTime(until.0.saturating_add(MINUTE_MS - 1)))),
+        );
+        let is_empty = from.is_some() && from == until;
+        let asked = range.step_minutes;
+        if asked.is_some_and(|step| !(1..=STEP_MINUTES_MAX).contains(&step)) {
             return Err(bad(format!("`stepMinutes` must be from 1 to {STEP_MINUTES_MAX}")));
         }
-        let step = range.step_minutes.unsigned_abs();
-        if let (Some(from), Some(until)) = (from, until)
+        let asked = asked.map(i32::unsigned_abs);
+        if let (true, Some(step), Some(from), Some(until)) = (wants_series, asked, from, until)
             && (until.0 - from.0) / (i64::from(step) * MINUTE_MS) > STEPS_MAX
         {
             return Err(ApiError::Limit(format!("a series has at most {STEPS_MAX} steps")));
         }
-        let found = at.read(move |view| view.overview(from, until, step)).await?;
-        Ok(found.into())
+        let (found, step) = at
+            .read(move |view| {
+                let step = match (wants_series, asked) {
+                    (false, _) => None,
+                    (true, Some(step)) => Some(step),
+                    (true, None) => Some(default_step(view, from, until)?),
+                };
+                let until = if is_empty { from } else { whole.1 };
+                Ok((view.overview(whole.0, until, step)?, step))
+            })
+            .await?;
+        let range = if is_empty { (whole.0, whole.0) } else { whole };
+        Ok(Self { at: at.clone(), range, step, found })
     }
+}
+
+fn floor_minute(at: EventTime) -> EventTime {
+    EventTime(at.0.div_euclid(MINUTE_MS) * MINUTE_MS)
+}
+
+/// The step of a range for which none is given. Where the range has no end, what is retained has.
+fn default_step(
+    view: &dyn View,
+    from: Option<EventTime>,
+    until: Option<EventTime>,
+) -> Result<u32, ServiceError> {
+    let (from, until) = match (from, until) {
+        (Some(from), Some(until)) => (from, until),
+        (from, until) => {
+            let Some((first, last)) = view.retained()? else { return Ok(STEPS[0]) };
+            (from.unwrap_or(first), until.unwrap_or(last))
+        }
+    };
+    Ok(step_of(until.0.saturating_sub(from.0)))
+}
+
+/// The shortest step with which a range has few enough.
+fn step_of(range_ms: i64) -> u32 {
+    let minutes = range_ms.max(0).div_euclid(MINUTE_MS) + 1;
+    let few = |step: &u32| minutes <= i64::from(*step) * STEPS_DEFAULT;
+    STEPS.into_iter().find(few).unwrap_or_else(|| {
+        let week = i64::from(STEPS[STEPS.len() - 1]);
+        let weeks = (minutes + week * STEPS_DEFAULT - 1) / (week * STEPS_DEFAULT);
+        u32::try_from(weeks * week).unwrap_or(u32::MAX / 7 * 7)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_has_a_step_by_its_length() {
+        let hour = 60 * MINUTE_MS;
+        for (range_ms, step) in [
+            (0, 1),
+            (hour, 1),
+            (24 * hour, 5),
+            (7 * 24 * hour, 30),
+            (31 * 24 * hour, 120),
+            (366 * 24 * hour, 1440),
+            (8 * 366 * 24 * hour, 14 * 1440),
+            (-1, 1),
+        ] {
+            assert_eq!(step_of(range_ms), step, "{range_ms} ms");
+        }
+        assert!(step_of(i64::MAX) > 0);
+    }
 
     #[test]
     fn sums_are_shown_as_those_of_sessions_are() {

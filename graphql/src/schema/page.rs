@@ -2,7 +2,9 @@
 
 use async_graphql::SimpleObject;
 
+use super::lists::ReadAt;
 use super::operation::bad;
+use super::scalars::Long;
 use crate::error::ApiError;
 
 /// Entries of a page unless asked otherwise.
@@ -21,17 +23,26 @@ pub struct PageInfo {
     pub start_cursor: Option<String>,
     /// Cursor of the last entry: give it as `after` for the next page.
     pub end_cursor: Option<String>,
+    /// The committed epoch the page is read at.
+    pub epoch: Long,
+    /// The pages of the list up to this one are all as of one epoch: none of them misses or repeats
+    /// an entry. The epoch a list begins at is kept while it is read on: for two minutes after a
+    /// page, ten minutes in all, less when very much is written or very many lists are read. After
+    /// that the list goes on at the newest epoch, and this is false from there to its end.
+    pub consistent: bool,
 }
 
 impl PageInfo {
     /// Of a page with these cursors.
     #[must_use]
-    pub fn new(has_next: bool, after: bool, cursors: &[String]) -> Self {
+    pub fn new(has_next: bool, after: bool, cursors: &[String], read: &ReadAt) -> Self {
         Self {
             has_next_page: has_next,
             has_previous_page: after,
             start_cursor: cursors.first().cloned(),
             end_cursor: cursors.last().cloned(),
+            epoch: read.epoch().0.into(),
+            consistent: read.is_consistent(),
         }
     }
 }
@@ -53,6 +64,12 @@ pub fn bounded(first: Option<i32>, default: usize, most: usize) -> Result<usize,
 /// Cost of a list: what is below it, for each entry of the page.
 #[must_use]
 pub fn cost(first: Option<i32>, below: usize) -> usize {
-    let entries = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(PAGE_DEFAULT);
-    1 + entries.clamp(1, PAGE_MAX).saturating_mul(below)
+    cost_of(first, PAGE_DEFAULT, PAGE_MAX, below)
+}
+
+/// Cost of a list with a bound of its own.
+#[must_use]
+pub fn cost_of(first: Option<i32>, default: usize, most: usize, below: usize) -> usize {
+    let entries = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(default);
+    1 + entries.clamp(1, most).saturating_mul(below)
 }

@@ -2,16 +2,19 @@
 
 use async_graphql::{Context, ID, Interface, Object};
 use spoor_dataflow::query::Order;
+use spoor_dataflow::service::View;
+use spoor_operators::identity::SessionId;
 
 use super::filter::{SessionFilter, SessionOrder, sessions as session_filter};
 use super::ids::{GlobalId, identity_id, read_letter_cursor, session_id};
+use super::lists;
 use super::operation::{Nullable, Operation, Snapshot, bad, nullable};
 use super::overview::{Overview, OverviewRange};
 use super::page;
 use super::request::RequestNode;
 use super::rules::RuleSet;
 use super::scalars::EpochToken;
-use super::session::{IdentityNode, SessionConnection, SessionNode};
+use super::session::{IdentityNode, Search, SessionConnection, SessionNode};
 use super::status::{DeadLetterConnection, Status};
 use crate::error::ApiError;
 
@@ -55,7 +58,9 @@ impl Query {
             let filter = session_filter(filter)?;
             let order = order_by.map(Order::from).unwrap_or_default();
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-            SessionConnection::find(ctx, &at, filter, order, first, after).await.map(Some)
+            let at_least = Operation::of(ctx)?.epoch_of(at_least_epoch)?;
+            let search = Search { filter, order, first, after, at_least };
+            SessionConnection::find(ctx, &at, search).await.map(Some)
         })
         .await
     }
@@ -126,7 +131,7 @@ impl Query {
         Ok(found)
     }
 
-    /// Totals and time series. Without a range: everything retained, in hours.
+    /// Totals and time series. Without a range: everything retained.
     async fn overview(
         &self,
         ctx: &Context<'_>,
@@ -135,7 +140,8 @@ impl Query {
     ) -> Nullable<Overview> {
         nullable(async {
             let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-            Overview::read(&at, range.unwrap_or_default()).await.map(Some)
+            let wants_series = ctx.look_ahead().field("series").exists();
+            Overview::read(&at, range.unwrap_or_default(), wants_series).await.map(Some)
         })
         .await
     }
@@ -164,12 +170,16 @@ impl Query {
     ) -> Nullable<DeadLetterConnection> {
         nullable(async {
             let first = page::size(first)?;
-            let lineage = Operation::of(ctx)?.services().feed.lineage();
-            let read = |cursor: &str| read_letter_cursor(cursor, &lineage);
-            let before = after.as_deref().map(read).transpose()?;
-            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
-            let found = at.read(move |view| view.dead_letters(first, before)).await?;
-            Ok(Some(DeadLetterConnection::new(found, before.is_some(), &lineage)))
+            let operation = Operation::of(ctx)?;
+            let after = after.as_deref().map(read_letter_cursor).transpose()?;
+            let (list, before) = after.map(|after| (after.list, after.place)).unzip();
+            // Places among the refused records of another store mean nothing here.
+            operation.epoch_of(list.map(|list| EpochToken(list.token())))?;
+            let at = operation.snapshot(at_least_epoch).await?;
+            let at_least = operation.epoch_of(at_least_epoch)?;
+            let page = move |view: &dyn View| view.dead_letters(first, before);
+            let (found, read) = lists::read(ctx, &at, list, at_least, page).await?;
+            Ok(Some(DeadLetterConnection::new(found, before.is_some(), &read)))
         })
         .await
     }
@@ -199,11 +209,13 @@ async fn find(at: &Snapshot, id: &str) -> Result<Option<Node>, ApiError> {
             let found = at.read(move |view| view.identity(id)).await?;
             Ok(found.map(|identity| Node::Identity(IdentityNode::new(identity, at.clone()))))
         }
-        GlobalId::Request(session, id) => {
-            let Some(session) = at.read(move |view| view.session(session)).await? else {
+        GlobalId::Request(identity, ts, id) => {
+            // The session that contains the request now, wherever it begins.
+            let within = SessionId { identity, start: ts };
+            let Some(session) = at.read(move |view| view.session(within)).await? else {
                 return Ok(None);
             };
-            let found = RequestNode::find(at, session, id).await?;
+            let found = RequestNode::find(at, session, id, Some(ts)).await?;
             Ok(found.map(|request| Node::Request(Box::new(request))))
         }
     }

@@ -8,14 +8,16 @@ use spoor_dataflow::query::{
     ContextValue as FoundValue, KeyTried as FoundKey, RequestDetail, RequestFilter, RequestPage,
     RequestQuery,
 };
-use spoor_operators::identity::SessionId;
+use spoor_operators::identity::IdentityId;
 use spoor_operators::request::{
     Attack as StoredAttack, Body, Fields, Message, NANOS_PER_MS, Request,
 };
 use spoor_operators::rules;
 use spoor_operators::session::Session;
+use spoor_operators::time::EventTime;
 
 use super::ids::{GlobalId, request_cursor};
+use super::lists::{Page, ReadAt};
 use super::operation::Snapshot;
 use super::page::PageInfo;
 use super::scalars::{DateTime, Long};
@@ -26,7 +28,7 @@ use crate::error::ApiError;
 #[graphql(name = "Request", complex)]
 pub struct RequestNode {
     #[graphql(skip)]
-    session: SessionId,
+    identity: IdentityId,
     /// The record's own id; `<source>:<offset>` when it came without one.
     pub request_id: String,
     /// When the request started.
@@ -178,12 +180,23 @@ pub struct RequestEdge {
     pub cursor: String,
 }
 
+impl Page for RequestPage {
+    fn has_next(&self) -> bool {
+        self.has_next
+    }
+}
+
 impl RequestConnection {
     /// A page that was found.
-    pub fn new(session: SessionId, page: RequestPage, after: bool) -> Result<Self, ApiError> {
-        let nodes = page.requests.into_iter().map(|detail| RequestNode::new(session, detail));
+    pub fn new(
+        identity: IdentityId,
+        page: RequestPage,
+        after: bool,
+        read: &ReadAt,
+    ) -> Result<Self, ApiError> {
+        let nodes = page.requests.into_iter().map(|detail| RequestNode::new(identity, detail));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-        let cursor = |node: &RequestNode| request_cursor(node.ts.0, &node.request_id);
+        let cursor = |node: &RequestNode| request_cursor(read.list, node.ts.0, &node.request_id);
         let cursors: Vec<String> = nodes.iter().map(cursor).collect();
         let edge = |(node, cursor): (&RequestNode, &String)| RequestEdge {
             node: node.clone(),
@@ -191,7 +204,7 @@ impl RequestConnection {
         };
         Ok(Self {
             edges: nodes.iter().zip(&cursors).map(edge).collect(),
-            page_info: PageInfo::new(page.has_next, after, &cursors),
+            page_info: PageInfo::new(page.has_next, after, &cursors, read),
             total_count: page.total.into(),
             nodes,
         })
@@ -199,24 +212,26 @@ impl RequestConnection {
 }
 
 impl RequestNode {
-    /// Finds a request of a session by its id.
+    /// Finds a request of a session by its id and, if that is known, its time.
     pub async fn find(
         at: &Snapshot,
         session: Arc<Session>,
         id: String,
+        ts: Option<EventTime>,
     ) -> Result<Option<Self>, ApiError> {
-        let owner = session.id();
-        let filter = RequestFilter { ids: vec![id], ..RequestFilter::default() };
+        let owner = session.identity.id;
+        let until = ts.map(|ts| EventTime(ts.0.saturating_add(1)));
+        let filter = RequestFilter { ids: vec![id], from: ts, until, ..RequestFilter::default() };
         let query = RequestQuery { filter, first: 1, after: None };
         let page = at.read(move |view| view.requests(&session, &query)).await?;
         page.requests.into_iter().next().map(|detail| Self::new(owner, detail)).transpose()
     }
 
-    fn new(session: SessionId, detail: RequestDetail) -> Result<Self, ApiError> {
+    fn new(identity: IdentityId, detail: RequestDetail) -> Result<Self, ApiError> {
         let stored = Request::decode(&detail.stored);
-        let stored = stored.map_err(|error| ApiError::Internal(format!("{session}: {error}")))?;
+        let stored = stored.map_err(|error| ApiError::Internal(format!("{identity}: {error}")))?;
         Ok(Self {
-            session,
+            identity,
             ts: stored.ts.into(),
             step_ms: detail.step_ms.map(Long::from),
             app: stored.app.into_owned(),
@@ -246,9 +261,11 @@ impl RequestNode {
 
 #[ComplexObject]
 impl RequestNode {
-    /// Global id.
+    /// Global id, made of the identity, the time and the request's own id: it stays good whatever
+    /// becomes of the session the request is in. A change of the rules that gives the request to
+    /// another identity gives it another id.
     pub async fn id(&self) -> ID {
-        GlobalId::Request(self.session, self.request_id.clone()).encode()
+        GlobalId::Request(self.identity, self.ts.0, self.request_id.clone()).encode()
     }
 }
 

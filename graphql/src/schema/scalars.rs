@@ -1,12 +1,16 @@
 //! Scalars of our own: instants, whole numbers that outgrow `Int`, and networks.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use spoor_dataflow::lineage;
+use spoor_operators::address;
 use spoor_operators::time::EventTime;
 
 /// Greatest whole number every JSON reader keeps exactly.
 const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Bits in front of an IPv4 address in its IPv4-mapped IPv6 form.
+const MAPPED_PREFIX_BITS: u8 = 96;
 
 /// An instant in UTC with milliseconds, as RFC 3339 writes it: `2026-11-23T20:33:00.000Z`. Input
 /// may have another offset and another number of decimals.
@@ -148,10 +152,10 @@ pub struct Cidr(pub IpNet);
 impl ScalarType for Cidr {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let single = || text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
+        let single = || address::parse(text).map(IpNet::from);
         let network = text.parse::<IpNet>().ok().or_else(single);
         network
-            .map(|network| Self(network.trunc()))
+            .map(|network| Self(unmapped(network).trunc()))
             .ok_or_else(|| InputValueError::custom("not a network such as 10.0.0.0/8"))
     }
 
@@ -162,6 +166,14 @@ impl ScalarType for Cidr {
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
     }
+}
+
+/// A network of IPv4-mapped IPv6 addresses is the network of the IPv4 addresses.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else { return network };
+    let four = six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(MAPPED_PREFIX_BITS));
+    let four = four.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok());
+    four.map_or(network, IpNet::V4)
 }
 
 #[cfg(test)]
@@ -192,6 +204,10 @@ mod tests {
         check::<EpochToken>("1042", None);
         check::<Cidr>("10.1.2.3/8", Some("\"10.0.0.0/8\""));
         check::<Cidr>("::1", Some("\"::1/128\""));
+        check::<Cidr>("2001:DB8:0::/32", Some("\"2001:db8::/32\""));
+        check::<Cidr>("::ffff:192.0.2.1", Some("\"192.0.2.1/32\""));
+        check::<Cidr>("::FFFF:192.0.2.1/120", Some("\"192.0.2.0/24\""));
+        check::<Cidr>("::ffff:0:0/95", Some("\"::fffe:0:0/95\""));
         check::<Cidr>("10.0.0.0/33", None);
     }
 }

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
-use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery};
-use spoor_dataflow::values;
+use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionPage, SessionQuery};
+use spoor_dataflow::service::View;
 use spoor_operators::facts::NO_GAP;
-use spoor_operators::identity::Identity;
+use spoor_operators::identity::{Identity, SessionId};
 use spoor_operators::session::Session;
+use spoor_operators::time::Epoch;
 
 use super::filter::{RequestFilter, requests as request_filter};
-use super::ids::{GlobalId, by_start, read_request_cursor, read_session_cursor, session_cursor};
+use super::ids::{
+    GlobalId, by_start, read_request_cursor, read_session_cursor, read_value_cursor, session_cursor,
+};
+use super::lists::{self, Page};
 use super::operation::{Nullable, Operation, Snapshot, nullable};
 use super::page::{self, PageInfo};
 use super::request::{RequestConnection, RequestNode};
 use super::scalars::{DateTime, EpochToken, Long};
-use super::statistics::{Breakdown, BreakdownField, Statistics};
+use super::statistics::{Breakdown, BreakdownField, Counted, Statistics};
 use crate::error::ApiError;
 
 /// Values of a breakdown unless asked otherwise.
@@ -107,49 +111,71 @@ impl SessionNode {
     }
 
     /// Its requests counted by a field, the most frequent values first. `first` is at most 1000;
-    /// 10 unless given.
+    /// 10 unless given. `after` is the `endCursor` of the page before.
     #[graphql(complexity = "2 + child_complexity")]
     async fn breakdown(
         &self,
+        ctx: &Context<'_>,
         by: BreakdownField,
         first: Option<i32>,
+        after: Option<String>,
     ) -> Result<Breakdown, ApiError> {
         let first = page::bounded(first, BREAKDOWN_DEFAULT, BREAKDOWN_MAX)?;
-        let query = by.query(first);
-        let found = if self.session.summary.breakdown.is_head() {
-            let session = Arc::clone(&self.session);
-            self.at.read(move |view| view.values(&session, &query)).await?
-        } else {
-            values::of(&self.session, &query)
+        let after = after.map(|after| read_value_cursor(&after, by.tag())).transpose()?;
+        let (list, place) = after.map(|after| (after.list, after.place)).unzip();
+        let (session, shown) = (self.session.clone(), self.at.view().epoch());
+        let is_after = place.is_some();
+        let page = move |view: &dyn View| {
+            let then = match &place {
+                Some((start, _)) if view.epoch() != shown => {
+                    view.session(SessionId { identity: session.identity.id, start: *start })?
+                }
+                _ => None,
+            };
+            let session = then.as_ref().unwrap_or(&session);
+            let after = place.as_ref().map(|(_, place)| place);
+            Counted::of(view, session, by, first, after)
         };
-        Ok(Breakdown::of(&self.session, by, first, found))
+        let (found, read) = lists::read(ctx, &self.at, list, Epoch(0), page).await?;
+        Ok(Breakdown::new(found, by, is_after, &read))
     }
 
     /// Its requests in order of time. `first` is at most 200; 20 unless given.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn requests(
         &self,
+        ctx: &Context<'_>,
         filter: Option<RequestFilter>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Nullable<RequestConnection> {
         nullable(async {
-            let query = RequestQuery {
-                filter: request_filter(filter)?,
-                first: page::size(first)?,
-                after: after.as_deref().map(read_request_cursor).transpose()?,
+            let after = after.as_deref().map(read_request_cursor).transpose()?;
+            let (list, after) = after.map(|after| (after.list, after.place)).unzip();
+            let (session, shown) = (self.session.clone(), self.at.view().epoch());
+            let query =
+                RequestQuery { filter: request_filter(filter)?, first: page::size(first)?, after };
+            let (identity, is_after) = (session.identity.id, query.after.is_some());
+            let page = move |view: &dyn View| {
+                // At another epoch the session may begin and end elsewhere: it is the one that
+                // contains the request the list has come to.
+                let then = match &query.after {
+                    Some((ts, _)) if view.epoch() != shown => {
+                        view.session(SessionId { identity, start: *ts })?
+                    }
+                    _ => None,
+                };
+                view.requests(then.as_ref().unwrap_or(&session), &query)
             };
-            let (id, after, session) =
-                (self.session.id(), query.after.is_some(), self.session.clone());
-            let found = self.at.read(move |view| view.requests(&session, &query)).await?;
-            RequestConnection::new(id, found, after).map(Some)
+            let (found, read) = lists::read(ctx, &self.at, list, Epoch(0), page).await?;
+            RequestConnection::new(identity, found, is_after, &read).map(Some)
         })
         .await
     }
 
     /// One request of it by its id.
     async fn request(&self, id: String) -> Nullable<RequestNode> {
-        nullable(async { RequestNode::find(&self.at, self.session.clone(), id).await }).await
+        nullable(async { RequestNode::find(&self.at, self.session.clone(), id, None).await }).await
     }
 }
 
@@ -216,7 +242,9 @@ impl IdentityNode {
     ) -> Nullable<SessionConnection> {
         nullable(async {
             let filter = Filter::Identity(self.identity.id);
-            SessionConnection::find(ctx, &self.at, filter, by_start(), first, after).await.map(Some)
+            let (order, at_least) = (by_start(), Epoch(0));
+            let search = Search { filter, order, first, after, at_least };
+            SessionConnection::find(ctx, &self.at, search).await.map(Some)
         })
         .await
     }
@@ -255,31 +283,47 @@ pub struct SessionEdge {
     pub cursor: String,
 }
 
+/// Which page of which list of sessions.
+pub struct Search {
+    /// Which sessions.
+    pub filter: Filter,
+    /// In what order.
+    pub order: Order,
+    /// At most so many; unchecked.
+    pub first: Option<i32>,
+    /// The end of the page before.
+    pub after: Option<String>,
+    /// Not as of an epoch before this one.
+    pub at_least: Epoch,
+}
+
+impl Page for SessionPage {
+    fn has_next(&self) -> bool {
+        self.has_next
+    }
+}
+
 impl SessionConnection {
     /// Reads a page; counts all only if the client asks for it.
     pub async fn find(
         ctx: &Context<'_>,
-        at: &Snapshot,
-        filter: Filter,
-        order: Order,
-        first: Option<i32>,
-        after: Option<String>,
+        newest: &Snapshot,
+        search: Search,
     ) -> Result<Self, ApiError> {
-        let query = SessionQuery {
-            filter,
-            order,
-            first: page::size(first)?,
-            after: after.as_deref().map(|text| read_session_cursor(order, text)).transpose()?,
-            count: ctx.look_ahead().field("totalCount").exists(),
-        };
-        let after = query.after.is_some();
-        let found = at.read(move |view| view.sessions(&query)).await?;
+        let Search { filter, order, first, after, at_least } = search;
+        let after = after.map(|after| read_session_cursor(order, &after)).transpose()?;
+        let (list, after) = after.map(|after| (after.list, after.place)).unzip();
+        let count = ctx.look_ahead().field("totalCount").exists();
+        let query = SessionQuery { filter, order, first: page::size(first)?, after, count };
+        let is_after = query.after.is_some();
+        let page = move |view: &dyn View| view.sessions(&query);
+        let (found, read) = lists::read(ctx, newest, list, at_least, page).await?;
         let cursor = |session: &Session| {
-            let value = order.by.of(session);
-            session_cursor(order, &Cursor { value, id: session.id() })
+            let place = Cursor { value: order.by.of(session), id: session.id() };
+            session_cursor(order, read.list, &place)
         };
         let cursors: Vec<String> = found.sessions.iter().map(|session| cursor(session)).collect();
-        let node = |session: &Arc<Session>| SessionNode::new(session.clone(), at.clone());
+        let node = |session: &Arc<Session>| SessionNode::new(session.clone(), read.at.clone());
         let edge = |(session, cursor): (&Arc<Session>, &String)| SessionEdge {
             node: node(session),
             cursor: cursor.clone(),
@@ -287,9 +331,9 @@ impl SessionConnection {
         Ok(Self {
             edges: found.sessions.iter().zip(&cursors).map(edge).collect(),
             nodes: found.sessions.iter().map(node).collect(),
-            page_info: PageInfo::new(found.has_next, after, &cursors),
+            page_info: PageInfo::new(found.has_next, is_after, &cursors, &read),
             total_count: found.total.map(Long::from),
-            epoch: at.view().epoch().0.into(),
+            epoch: read.epoch().0.into(),
         })
     }
 }

@@ -1,12 +1,20 @@
 //! The numbers of a session as clients see them. The only place that knows how `Summary` is laid
 //! out.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use async_graphql::{Enum, SimpleObject};
+use spoor_dataflow::service::{ServiceError, View};
 use spoor_dataflow::values::{ValuePage, ValueQuery};
 use spoor_operators::facts::Field;
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
+use spoor_operators::time::EventTime;
 
+use super::ids::{CountPlace, value_cursor};
+use super::lists::{Page, ReadAt};
+use super::page::PageInfo;
 use super::scalars::Long;
 
 /// Statistics of a session.
@@ -101,6 +109,8 @@ pub struct Breakdown {
     pub distinct: Long,
     /// What the shares are shares of.
     pub denominator: Denominator,
+    /// Where the page of values lies among them.
+    pub page_info: PageInfo,
 }
 
 /// One value with its count.
@@ -168,33 +178,31 @@ impl Durations {
 /// More different statuses than there are.
 const STATUSES_MAX: usize = 1 << 16;
 
-impl BreakdownField {
-    /// The values to ask for, so that [`Breakdown::of`] has the `first` most frequent ones.
-    #[must_use]
-    pub fn query(self, first: usize) -> ValueQuery {
-        let (field, first) = match self {
-            Self::StatusClass => (Field::Status, STATUSES_MAX),
-            Self::Method => (Field::Method, first),
-            Self::Status => (Field::Status, first),
-            Self::Host => (Field::Host, first),
-            Self::App => (Field::App, first),
-            Self::Endpoint => (Field::Endpoint, first),
-            Self::Ip => (Field::Ip, first),
-            Self::UserAgent => (Field::UserAgent, first),
-            Self::Attack => (Field::Attack, first),
-            Self::Flow => (Field::Flow, first),
-            Self::User => (Field::User, first),
-            Self::Role => (Field::Role, first),
-            Self::Parameter => (Field::Parameter, first),
-        };
-        ValueQuery { field, first, after: None }
+/// The most frequent values of a field after a place, with what they are to be seen beside.
+pub struct Counted {
+    start: EventTime,
+    found: ValuePage,
+    denominator: Denominator,
+}
+
+impl Page for Counted {
+    fn has_next(&self) -> bool {
+        self.found.has_next
     }
 }
 
-impl Breakdown {
-    /// Of a session by a field, the `first` most frequent values, of those that were asked for.
-    #[must_use]
-    pub fn of(session: &Session, by: BreakdownField, first: usize, found: ValuePage) -> Self {
+impl Counted {
+    /// Of a session of a view by a field, the `first` most frequent values after a place.
+    ///
+    /// # Errors
+    /// The values cannot be read.
+    pub fn of(
+        view: &dyn View,
+        session: &Session,
+        by: BreakdownField,
+        first: usize,
+        after: Option<&CountPlace>,
+    ) -> Result<Self, ServiceError> {
         let summary = &session.summary;
         let denominator = match by {
             BreakdownField::Attack => {
@@ -202,36 +210,119 @@ impl Breakdown {
             }
             _ => Denominator { name: "requests", count: summary.requests.into() },
         };
-        let (mut counts, distinct) = match by {
-            BreakdownField::StatusClass => status_classes(session, &found),
-            _ => (found.values, found.distinct.into()),
+        let known = |(count, value): &CountPlace| {
+            (u64::try_from(*count).unwrap_or_default(), value.clone())
         };
-        counts.truncate(first);
+        let after = after.map(known);
+        let found = match by.field() {
+            Some(field) => view.values(session, &ValueQuery { field, first, after })?,
+            None => {
+                let (field, most) = (Field::Status, STATUSES_MAX);
+                let all = ValueQuery { field, first: most, after: None };
+                let classes = status_classes(summary.requests, &view.values(session, &all)?);
+                page_of(classes, first, after)
+            }
+        };
+        Ok(Self { start: session.start, found, denominator })
+    }
+}
+
+/// A page of values that are all here.
+fn page_of(
+    mut values: Vec<(String, u64)>,
+    first: usize,
+    after: Option<(u64, String)>,
+) -> ValuePage {
+    let distinct = values.len() as u64;
+    let place = |(value, count): &(String, u64)| (Reverse(*count), value.clone());
+    values.sort_unstable_by_key(place);
+    if let Some((count, value)) = after {
+        values.retain(|known| place(known) > (Reverse(count), value.clone()));
+    }
+    let has_next = values.len() > first;
+    values.truncate(first);
+    ValuePage { values, has_next, distinct }
+}
+
+impl Breakdown {
+    /// As clients see it.
+    #[must_use]
+    pub fn new(counted: Counted, by: BreakdownField, is_after: bool, read: &ReadAt) -> Self {
+        let Counted { start, found, denominator } = counted;
+        let ValuePage { values, has_next, distinct } = found;
+        let cursor = |(value, count): &(String, u64)| {
+            let place = (i64::try_from(*count).unwrap_or(i64::MAX), value.clone());
+            value_cursor(read.list, by.tag(), start, &place)
+        };
+        let ends: Vec<String> =
+            [values.first(), values.last()].into_iter().flatten().map(cursor).collect();
         let whole = (denominator.count.0 as f64).max(1.0);
         let value = |(value, count): (String, u64)| BreakdownValue {
             value,
             count: count.into(),
             share: count as f64 / whole,
         };
-        Self { values: counts.into_iter().map(value).collect(), distinct, denominator }
+        Self {
+            page_info: PageInfo::new(has_next, is_after, &ends, read),
+            values: values.into_iter().map(value).collect(),
+            distinct: distinct.into(),
+            denominator,
+        }
     }
 }
 
-/// Hundreds of the statuses, the most frequent first, and how many there are.
-fn status_classes(session: &Session, statuses: &ValuePage) -> (Vec<(String, u64)>, Long) {
-    let mut classes = [0_u64; 10];
-    for (status, count) in &statuses.values {
-        let status: usize = status.parse().unwrap_or(0);
-        if let Some(class) = classes.get_mut(status / 100) {
-            *class += count;
+impl BreakdownField {
+    /// What cursors call it.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::StatusClass => "StatusClass",
+            Self::Method => "Method",
+            Self::Status => "Status",
+            Self::Host => "Host",
+            Self::App => "App",
+            Self::Endpoint => "Endpoint",
+            Self::Ip => "Ip",
+            Self::UserAgent => "UserAgent",
+            Self::Attack => "Attack",
+            Self::Flow => "Flow",
+            Self::User => "User",
+            Self::Role => "Role",
+            Self::Parameter => "Parameter",
         }
     }
-    let answered: u64 = classes.iter().sum();
-    classes[0] += session.summary.requests.saturating_sub(answered);
-    let name = |class: usize| if class == 0 { "none".into() } else { format!("{class}xx") };
-    let classes = classes.into_iter().enumerate().filter(|(_, count)| *count > 0);
-    let mut counts: Vec<_> = classes.map(|(class, count)| (name(class), count)).collect();
-    counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let distinct = counts.len().into();
-    (counts, distinct)
+
+    /// The field whose values it counts; none for classes of the status.
+    fn field(self) -> Option<Field> {
+        Some(match self {
+            Self::StatusClass => return None,
+            Self::Method => Field::Method,
+            Self::Status => Field::Status,
+            Self::Host => Field::Host,
+            Self::App => Field::App,
+            Self::Endpoint => Field::Endpoint,
+            Self::Ip => Field::Ip,
+            Self::UserAgent => Field::UserAgent,
+            Self::Attack => Field::Attack,
+            Self::Flow => Field::Flow,
+            Self::User => Field::User,
+            Self::Role => Field::Role,
+            Self::Parameter => Field::Parameter,
+        })
+    }
+}
+
+/// The classes of the statuses of so many requests.
+fn status_classes(requests: u64, statuses: &ValuePage) -> Vec<(String, u64)> {
+    let mut classes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unanswered = requests;
+    for (status, count) in &statuses.values {
+        let status: u16 = status.parse().unwrap_or_default();
+        *classes.entry(format!("{}xx", status / 100)).or_default() += count;
+        unanswered = unanswered.saturating_sub(*count);
+    }
+    if unanswered > 0 {
+        classes.insert("none".into(), unanswered);
+    }
+    classes.into_iter().collect()
 }

@@ -1,7 +1,6 @@
 //! State of the whole, and the records it refused.
 
 use async_graphql::{ComplexObject, Context, SimpleObject};
-use spoor_dataflow::lineage::Lineage;
 use spoor_dataflow::query::{
     DeadLetter as FoundLetter, DeadLetterPage, ProcessStatus as FoundProcess,
     SourceStatus as FoundSource, Status as Found,
@@ -9,6 +8,7 @@ use spoor_dataflow::query::{
 use spoor_operators::time::EventTime;
 
 use super::ids::letter_cursor;
+use super::lists::{Page, ReadAt};
 use super::operation::Operation;
 use super::page::PageInfo;
 use super::scalars::{DateTime, EpochToken, Long};
@@ -267,11 +267,17 @@ impl From<FoundLetter> for DeadLetter {
     }
 }
 
+impl Page for DeadLetterPage {
+    fn has_next(&self) -> bool {
+        self.has_next
+    }
+}
+
 impl DeadLetterConnection {
     /// A page that was found.
     #[must_use]
-    pub fn new(page: DeadLetterPage, after: bool, lineage: &Lineage) -> Self {
-        let cursor = |letter: &FoundLetter| letter_cursor(letter.place(), lineage);
+    pub fn new(page: DeadLetterPage, after: bool, read: &ReadAt) -> Self {
+        let cursor = |letter: &FoundLetter| letter_cursor(read.list, letter.place());
         let cursors: Vec<String> = page.letters.iter().map(cursor).collect();
         let nodes: Vec<DeadLetter> = page.letters.into_iter().map(DeadLetter::from).collect();
         let edge = |(node, cursor): (&DeadLetter, &String)| DeadLetterEdge {
@@ -280,7 +286,7 @@ impl DeadLetterConnection {
         };
         Self {
             edges: nodes.iter().zip(&cursors).map(edge).collect(),
-            page_info: PageInfo::new(page.has_next, after, &cursors),
+            page_info: PageInfo::new(page.has_next, after, &cursors, read),
             total_count: page.total.into(),
             nodes,
         }

@@ -147,10 +147,11 @@ impl Subscription {
         interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<Overview, ApiError>> + use<>, ApiError> {
         let range = range.unwrap_or_default();
+        let wants_series = ctx.look_ahead().field("series").exists();
         let pace = Pace::new(ctx, interval_ms)?;
         Ok(stream::unfold(pace, move |mut pace: Pace| async move {
             let value = match pace.next().await? {
-                Ok(at) => Overview::read(&at, range).await,
+                Ok(at) => Overview::read(&at, range, wants_series).await,
                 Err(error) => Err(error),
             };
             pace.failed = value.is_err();

@@ -4,6 +4,7 @@
 
 mod frames;
 mod http;
+mod lists;
 mod mock;
 mod nulls;
 mod push;

@@ -66,6 +66,8 @@ pub struct Mock {
     pub events: AtomicU64,
     /// Subscriptions that are open.
     pub open: AtomicU64,
+    /// Epochs that are kept for lists.
+    kept: Mutex<Vec<Arc<State>>>,
 }
 
 impl Mock {
@@ -83,6 +85,7 @@ impl Mock {
             stopped: Mutex::default(),
             events: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            kept: Mutex::default(),
         })
     }
 
@@ -123,6 +126,11 @@ impl Mock {
     /// An epoch, as clients hand it back.
     pub fn token(&self, epoch: u64) -> String {
         self.lineage.token(Epoch(epoch)).to_string()
+    }
+
+    /// Forgets the epochs that are kept for lists.
+    pub fn forget_lists(&self) {
+        self.kept.lock().clear();
     }
 
     fn at(&self) -> Arc<State> {
@@ -190,7 +198,12 @@ impl State {
         });
         known.changed = epoch;
         known.requests.push(stored.into());
+        known.requests.sort_by_cached_key(|stored| {
+            let request = Request::decode(stored).unwrap();
+            (request.ts, request.id.into_owned())
+        });
         let mut session = Session::clone(&known.session);
+        session.start = session.start.min(request.ts);
         session.end = session.end.max(request.ts);
         count(&mut session.summary, request);
         known.session = Arc::new(session);
@@ -203,12 +216,14 @@ fn count(summary: &mut Summary, request: &Request<'_>) {
     let numbers =
         Numbers { status: request.status, duration_ns: request.duration_ns, ..Numbers::default() };
     let (status, endpoint) = (request.status.to_string(), format!("GET {}", request.path));
-    let facts = [
+    let mut facts = vec![
         Fact::new(Field::Method, &request.method),
-        Fact::new(Field::Status, &status),
         Fact::new(Field::Ip, &request.ip),
         Fact::new(Field::Endpoint, &endpoint),
     ];
+    if request.status > 0 {
+        facts.push(Fact::new(Field::Status, &status));
+    }
     let mut head = Vec::new();
     encode_head(&mut head, words, &numbers, &facts);
     let assigned = Assigned {
@@ -237,10 +252,7 @@ fn holds(filter: &Filter, session: &Session) -> bool {
             from.is_none_or(|from| session.end >= from)
                 && until.is_none_or(|until| session.start < until)
         }
-        Filter::Range(by, min, max) => {
-            let value = by.of(session);
-            min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
-        }
+        Filter::Range(by, min, max) => within(by.of(session), *min, *max),
         Filter::Request(request) => request
             .fields
             .iter()
@@ -262,6 +274,15 @@ impl Reader for Handle {
         Ok(Arc::new(MockView { mock: self.0.clone(), state: self.0.at() }))
     }
 
+    fn view_at(&self, epoch: Epoch) -> Result<Arc<dyn View>, ServiceError> {
+        let newest = self.0.at();
+        let kept = self.0.kept.lock();
+        let states = kept.iter().chain([&newest]);
+        let found = states.into_iter().find(|state| state.epoch == epoch.0).cloned();
+        let state = found.ok_or(ServiceError::Gone(epoch.0))?;
+        Ok(Arc::new(MockView { mock: self.0.clone(), state }))
+    }
+
     fn wait_for(&self, epoch: Epoch, _: Duration) -> Result<(), ServiceError> {
         if self.0.at().epoch >= epoch.0 { Ok(()) } else { Err(ServiceError::NotYet(epoch.0)) }
     }
@@ -273,6 +294,10 @@ struct MockView {
 }
 
 impl View for MockView {
+    fn keep_for_list(&self) {
+        self.mock.kept.lock().push(self.state.clone());
+    }
+
     fn epoch(&self) -> Epoch {
         Epoch(self.state.epoch)
     }
@@ -298,11 +323,8 @@ impl View for MockView {
             self.state.sessions.values().map(|known| known.session.clone()).collect();
         found.retain(|session| holds(&query.filter, session));
         let total = found.len() as u64;
-        let key = |session: &Session| {
-            let value = query.order.by.of(session);
-            if query.order.descending { -value } else { value }
-        };
-        found.sort_by(|a, b| key(a).total_cmp(&key(b)).then(a.id().cmp(&b.id())));
+        let key = |session: &Session| query.order.by.of(session);
+        found.sort_by(|a, b| query.order.compare(key(a), key(b)).then(a.id().cmp(&b.id())));
         if let Some(after) = &query.after {
             let at = found.iter().position(|session| session.id() == after.id);
             found.drain(..at.map_or(0, |at| at + 1));
@@ -335,7 +357,9 @@ impl View for MockView {
             previous = Some(request.ts.0);
             let ids = &query.filter.ids;
             let position = (request.ts, request.id.to_string());
-            let after = query.after.as_ref().is_none_or(|after| position > *after);
+            let within = query.filter.from.is_none_or(|from| request.ts >= from)
+                && query.filter.until.is_none_or(|until| request.ts < until);
+            let after = within && query.after.as_ref().is_none_or(|after| position > *after);
             if after && (ids.is_empty() || ids.iter().any(|id| *id == request.id)) {
                 found.push(RequestDetail {
                     stored: stored.clone(),
@@ -362,14 +386,27 @@ impl View for MockView {
         &self,
         _: Option<EventTime>,
         _: Option<EventTime>,
-        _: u32,
+        step_minutes: Option<u32>,
     ) -> Result<Overview, ServiceError> {
         let mut overview = Overview { epoch: Epoch(self.state.epoch), ..Overview::default() };
         for known in self.state.sessions.values() {
             overview.totals.requests += known.session.summary.requests as i64;
             overview.totals.sessions += 1;
+            // Each identity is an app of its own.
+            let app = known.session.identity.value.to_string();
+            let requests = known.session.summary.requests as i64;
+            overview.apps.push((app, Totals { requests, sessions: 1, ..Totals::default() }));
+        }
+        if let Some(step) = step_minutes {
+            let at = EventTime(i64::from(step) * 60_000);
+            overview.series.push((at, overview.totals));
         }
         Ok(overview)
+    }
+
+    fn retained(&self) -> Result<Option<(EventTime, EventTime)>, ServiceError> {
+        let day = EventTime(24 * 3_600_000);
+        Ok((!self.state.sessions.is_empty()).then_some((EventTime(0), day)))
     }
 
     fn rules(&self) -> Arc<RuleSet> {

@@ -71,7 +71,7 @@ impl Default for SessionizeOptions {
 pub struct Sessionized<'scope> {
     /// The sessions.
     pub sessions: VecCollection<'scope, u64, Arc<Session>, isize>,
-    /// Sums by minute and app; sessions are counted under the empty app.
+    /// Sums by minute and app; see [`MinuteApp`].
     pub totals: VecCollection<'scope, u64, MinuteApp, Totals>,
 }
 

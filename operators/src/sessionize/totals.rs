@@ -17,7 +17,8 @@ use crate::totals::Totals;
 /// Milliseconds in a minute.
 const MINUTE_MS: i64 = 60_000;
 
-/// A minute, counted from the Unix epoch, and an app. Sessions are counted under the empty app.
+/// A minute, counted from the Unix epoch, and an app. Under the empty app are all sessions, each
+/// once; under an app its requests, and the sessions that have one of them.
 pub type MinuteApp = (i64, Arc<str>);
 
 /// Sums by minute and app.
@@ -62,7 +63,8 @@ impl EpochTotals {
         }
     }
 
-    /// Adds what a change does to the sessions of the minutes they start in.
+    /// Adds what a change does to the sessions of the minutes they start in: to all of them, and to
+    /// those of each app the session touches.
     pub fn session(&mut self, change: &SessionChange) {
         let of = |session: &Session, sign: i64| Totals {
             sessions: sign,
@@ -71,8 +73,11 @@ impl EpochTotals {
             ..Totals::default()
         };
         for (session, sign) in [(&change.old, -1), (&change.new, 1)] {
-            if let Some(session) = session {
-                self.at(minute_of(session.start), "").plus_equals(&of(session, sign));
+            let Some(session) = session else { continue };
+            let (minute, sums) = (minute_of(session.start), of(session, sign));
+            self.at(minute, "").plus_equals(&sums);
+            for (app, _) in session.summary.entries(Field::App) {
+                self.at(minute, app).plus_equals(&sums);
             }
         }
     }

@@ -41,6 +41,10 @@ impl Req {
         [self.ms as u64, self.id, self.body].map(u64::to_be_bytes).concat()
     }
 
+    pub fn app(&self) -> &'static str {
+        if self.body.is_multiple_of(4) { "shop" } else { "bank" }
+    }
+
     pub fn assigned(&self) -> Assigned {
         let words = IdentityText {
             namespace: NAMESPACE,
@@ -61,7 +65,7 @@ impl Req {
         let (status, endpoint) = (self.status.to_string(), format!("GET /{}", self.body % 7));
         let mut facts = vec![
             Fact::new(Field::Status, &status),
-            Fact::new(Field::App, if self.body.is_multiple_of(4) { "shop" } else { "bank" }),
+            Fact::new(Field::App, self.app()),
             Fact::new(Field::Endpoint, &endpoint),
         ];
         facts.extend((0..numbers.detections).map(|_| Fact::new(Field::Attack, "sqli")));

@@ -107,7 +107,7 @@ export default [
       const client = new GraphQLClient(context.graphql);
       const found = await client.request(gql`
         {
-          overview { epoch totals { requests sessions } series { at } apps { app } }
+          overview { epoch totals { requests sessions } series { at } apps { nodes { app } } }
           rules { version scope { name action } builtInKeys { name enabled } settings { dayZone gap { ms } } }
           deadLetters(first: 5) { totalCount nodes { code reason raw } }
           status { epoch workers memory { residentBytes } sources { source counts { read } } }

@@ -130,7 +130,30 @@ impl Oracle {
     }
 }
 
+/// Sums over requests and over the sessions that have one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub requests: i64,
+    pub errors: i64,
+    pub sessions: i64,
+    pub malicious_sessions: i64,
+    pub weak_sessions: i64,
+}
+
 impl Outcome {
+    /// The sums of everything, each session once, and of each application, where a session counts
+    /// in each it touches.
+    pub fn overview(&self) -> (Sums, BTreeMap<String, Sums>) {
+        let (mut whole, mut apps) = (Sums::default(), BTreeMap::<String, Sums>::new());
+        for session in &self.sessions {
+            session.add_to(&mut whole, None);
+            for app in session.apps() {
+                session.add_to(apps.entry(app.to_owned()).or_default(), Some(app));
+            }
+        }
+        (whole, apps)
+    }
+
     /// The replay's output, one object a session.
     pub fn lines(&self, with_requests: bool) -> Vec<Value> {
         self.sessions.iter().map(|session| session.line(with_requests)).collect()

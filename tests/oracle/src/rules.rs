@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::described::Described;
 use super::glob::{Glob, Of, any};
 use super::points::Point;
-use super::record::Record;
+use super::record::{Record, client};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -477,7 +477,12 @@ impl Rules {
         }
         let table = &key.table;
         let found = self.value(&key.point, table.secret, request, app)?;
-        let ignore = table.ignore.clone().unwrap_or_else(ignore_default);
+        let mut ignore = table.ignore.clone().unwrap_or_else(ignore_default);
+        if table.point.trim_start().starts_with("$client.ip") {
+            // An address is ignored however it is spelled.
+            let canonical = |value: &String| client(value).unwrap_or_else(|_| value.clone());
+            ignore = ignore.iter().map(canonical).collect();
+        }
         let chars = found.hashed.unwrap_or_else(|| found.text.chars().count());
         if chars < table.min_length.unwrap_or(1) || self.is_ignored(&found, &ignore) {
             return None;

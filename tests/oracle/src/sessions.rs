@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
+use super::Sums;
 use super::record::Record;
 use super::rules::Identity;
 
@@ -55,6 +56,24 @@ impl Session {
     /// Ids of its requests in order.
     pub fn request_ids(&self) -> Vec<&str> {
         self.requests.iter().map(|request| request.id.as_str()).collect()
+    }
+
+    /// The applications it touches.
+    pub fn apps(&self) -> BTreeSet<&str> {
+        self.requests.iter().map(|request| request.app.as_str()).collect()
+    }
+
+    /// Adds it, and its requests of an application or all.
+    pub fn add_to(&self, sums: &mut Sums, app: Option<&str>) {
+        let of_app = |request: &&Record| app.is_none_or(|app| request.app == app);
+        for request in self.requests.iter().filter(of_app) {
+            sums.requests += 1;
+            sums.errors += i64::from(request.status >= 400);
+        }
+        sums.sessions += 1;
+        sums.malicious_sessions +=
+            i64::from(self.requests.iter().any(|request| !request.attacks.is_empty()));
+        sums.weak_sessions += i64::from(self.identity.weak);
     }
 
     /// The line of the replay's output.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use spoor_operators::identity::{Identity, SessionId};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::session::Session;
-use spoor_operators::time::Epoch;
+use spoor_operators::time::{Epoch, EventTime};
 
 use crate::engine::ask::reads::ExportPage;
 use crate::engine::ask::wire::{ChangeRefused, Question};
@@ -59,6 +59,7 @@ crossing! {
     request_page: RequestPage,
     neighbour: Option<SessionId>,
     overview: Overview,
+    days: Option<(EventTime, EventTime)>,
     dead_letters: DeadLetterPage,
     status: Status,
     differences: Option<Differences>,

@@ -104,6 +104,14 @@ impl Shared {
                 drop(context);
                 reply(answer);
             }
+            Question::Keep { epoch } => {
+                let kept = self.context().and_then(|context| {
+                    let at = context.published_at(epoch, EPOCH_WAIT)?;
+                    context.keep_for_lists(&at);
+                    Ok(())
+                });
+                reply(wire::answer(&kept));
+            }
             Question::Change { edit, expected, key } => {
                 let outcome = reader::change(&self.commands, edit, expected, key);
                 later.spawn(async move {

@@ -1,6 +1,7 @@
 //! The last epochs everybody may see, so that several processes can answer as of one of them.
 //!
-//! Bounded by number and by age. A process alone keeps none but the newest, which is always there.
+//! Bounded by number and by age. A process alone keeps none but the newest, which is always there,
+//! and those that lists are read at (`lists.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ impl Context {
         let history = &self.history;
         let mut past = history.past.lock();
         let before = self.published.swap(Arc::new(published));
+        self.lists.tidy(self.store.written_bytes());
         if self.cluster().is_some() {
             past.push_back((Instant::now(), before));
         }
@@ -60,7 +62,9 @@ impl Context {
         let newest = self.published();
         let kept = past.iter().map(|(_, kept)| kept).chain([&newest]);
         let found = kept.into_iter().find(|kept| kept.view.epoch() == epoch);
-        found.cloned().ok_or(ServiceError::Gone(epoch.0))
+        let found = found.cloned();
+        drop(past);
+        found.or_else(|| self.lists.find(epoch)).ok_or(ServiceError::Gone(epoch.0))
     }
 
     /// The newest epoch here, once it is this one or a later one.

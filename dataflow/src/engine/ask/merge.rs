@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use differential_dataflow::difference::{IsZero, Semigroup};
 use spoor_operators::session::Session;
-use spoor_operators::time::Epoch;
+use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
 use crate::engine::feed::Differences;
@@ -13,12 +13,11 @@ use crate::query::{
     DeadLetterPage, Order, Overview, RegroupStatus, SessionPage, SourceStatus, Status,
 };
 use crate::service::ServiceError;
-use crate::store::limits::OVERVIEW_STEPS_MAX;
+use crate::store::check_steps;
 
 /// Which of two sessions comes first in an order.
 fn by_order(order: Order, one: &Session, other: &Session) -> Ordering {
-    let by_value = order.by.of(one).total_cmp(&order.by.of(other));
-    let by_value = if order.descending { by_value.reverse() } else { by_value };
+    let by_value = order.compare(order.by.of(one), order.by.of(other));
     by_value.then_with(|| one.id().cmp(&other.id()))
 }
 
@@ -66,12 +65,7 @@ pub fn overview(epoch: Epoch, parts: Vec<Overview>) -> Result<Overview, ServiceE
         add(&mut series, part.series);
         add(&mut apps, part.apps);
     }
-    if series.len() as u64 > OVERVIEW_STEPS_MAX {
-        return Err(ServiceError::Limit(format!(
-            "the range has more than {OVERVIEW_STEPS_MAX} steps; ask for longer steps or a shorter \
-             range"
-        )));
-    }
+    check_steps(series.len())?;
     whole.series = series.into_iter().collect();
     whole.apps = apps.into_iter().collect();
     Ok(whole)
@@ -84,9 +78,19 @@ fn add<K: Ord>(sums: &mut BTreeMap<K, Totals>, more: Vec<(K, Totals)>) {
     sums.retain(|_, totals| !totals.is_zero());
 }
 
+/// From the first retained day of any process to the last.
+#[must_use]
+pub fn retained(parts: Vec<Option<(EventTime, EventTime)>>) -> Option<(EventTime, EventTime)> {
+    let days = parts.into_iter().flatten();
+    days.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
 /// The state of the whole: sums, and what is the same everywhere of the first.
 #[must_use]
-pub fn status(parts: Vec<Status>) -> Status {
+pub fn status(mut parts: Vec<Status>) -> Status {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
     let mut parts = parts.into_iter();
     let mut whole = parts.next().unwrap_or_default();
     let mut sources: BTreeMap<String, SourceStatus> = BTreeMap::new();

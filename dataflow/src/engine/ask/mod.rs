@@ -13,8 +13,10 @@ pub mod desk;
 pub mod export;
 pub mod forward;
 pub mod history;
+pub mod lists;
 pub mod merge;
 pub mod reads;
+pub mod solo;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -81,6 +81,8 @@ reads! {
     ContinuesOf,
     /// Totals.
     OverviewOf,
+    /// The days it has.
+    RetainedOf,
     /// Refused records.
     Letters,
     /// Its state.
@@ -211,7 +213,7 @@ pub struct OverviewOf {
     /// See [`View::overview`].
     pub until: Option<EventTime>,
     /// See [`View::overview`].
-    pub step_minutes: u32,
+    pub step_minutes: Option<u32>,
 }
 
 impl Read for OverviewOf {
@@ -219,6 +221,18 @@ impl Read for OverviewOf {
 
     fn read(&self, here: &Here<'_>) -> Result<Overview, ServiceError> {
         here.at.view.overview(self.from, self.until, self.step_minutes)
+    }
+}
+
+/// From when until when it has sessions, in whole days.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RetainedOf;
+
+impl Read for RetainedOf {
+    type Answer = Option<(EventTime, EventTime)>;
+
+    fn read(&self, here: &Here<'_>) -> Result<Self::Answer, ServiceError> {
+        here.at.view.retained()
     }
 }
 

@@ -13,9 +13,11 @@ use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
 
 use crate::engine::ask::reads::{
-    ContinuesOf, Extent, IdentityOf, Letters, OverviewOf, Read, RequestsOf, SessionAt, Sessions,
-    StatusOf, ValuesOf,
+    ContinuesOf, Extent, IdentityOf, Letters, OverviewOf, Read, RequestsOf, RetainedOf, SessionAt,
+    Sessions, StatusOf, ValuesOf,
 };
+use crate::engine::ask::solo::Solo;
+use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Peers, asker, merge};
 use crate::engine::limits::READ_BEGINNINGS_MAX;
 use crate::engine::{Context, Published};
@@ -50,6 +52,12 @@ impl ClusterView {
     ) -> Result<Self, ServiceError> {
         let at = asker::newest(context, peers)?;
         Ok(Self::begun(context, peers, Held { at, fixed: false }))
+    }
+
+    /// What a process alone shows of an epoch.
+    pub(crate) fn alone(context: &Arc<Context>, at: Arc<Published>) -> Self {
+        let peers: Arc<dyn Peers> = Arc::new(Solo);
+        Self::at(context, &peers, at)
     }
 
     /// A view of an epoch and no other.
@@ -153,6 +161,15 @@ impl View for ClusterView {
         self.owner(session.identity.id, &ContinuesOf(Extent::of(session)))
     }
 
+    fn keep_for_list(&self) {
+        let at = self.fixed();
+        self.context.keep_for_lists(&at);
+        let Ok(question) = wire::encode(&Question::Keep { epoch: at.view.epoch() }) else { return };
+        let others = (0..self.peers.count()).filter(|process| *process != self.peers.me());
+        // Nobody waits: until it arrives, they keep the last epochs anyway.
+        others.for_each(|process| drop(self.peers.ask(process, question.clone())));
+    }
+
     fn sessions(&self, query: &SessionQuery) -> Result<SessionPage, ServiceError> {
         let read = Sessions(query.clone());
         match only_identity(&query.filter) {
@@ -190,10 +207,14 @@ impl View for ClusterView {
         &self,
         from: Option<EventTime>,
         until: Option<EventTime>,
-        step_minutes: u32,
+        step_minutes: Option<u32>,
     ) -> Result<Overview, ServiceError> {
         let read = OverviewOf { from, until, step_minutes };
         self.read(|at| merge::overview(at.view.epoch(), self.all(at, &read)?))
+    }
+
+    fn retained(&self) -> Result<Option<(EventTime, EventTime)>, ServiceError> {
+        self.read(|at| Ok(merge::retained(self.all(at, &RetainedOf)?)))
     }
 
     fn rules(&self) -> Arc<RuleSet> {

@@ -29,6 +29,11 @@ pub enum Question {
         /// What.
         read: AnyRead,
     },
+    /// To keep an epoch for the next page of a list. Answered by nothing: nobody waits for it.
+    Keep {
+        /// Which.
+        epoch: Epoch,
+    },
     /// To change the rules, of the leader. Answered by a [`Changed`].
     Change {
         /// How.

@@ -12,7 +12,7 @@ use rocksdb::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 
 use super::super::options::Recovery;
-use super::super::{FORMAT, Store, StoreError, secret};
+use super::super::{Store, StoreError, meta, secret};
 use super::copy::{self, Copied};
 use super::{Lock, Watch, has_database, info, making, open};
 
@@ -132,8 +132,10 @@ fn copy_out(
     }
     copy::sync(&target)?;
     // The copy is opened before it is called a backup.
-    let known = info::read(&open::to_read(to, Recovery::Strict)?)?;
-    let backup = Backup { format: FORMAT, epoch: known.standing.epoch.map(|epoch| epoch.0), files };
+    let db = open::to_read(to, Recovery::Strict)?;
+    let (format, known) = (info::identify(&db, to)?.format, info::read(&db)?);
+    drop(db);
+    let backup = Backup { format, epoch: known.standing.epoch.map(|epoch| epoch.0), files };
     let text = serde_json::to_vec_pretty(&backup)
         .map_err(|error| StoreError::BadBackup(error.to_string()))?;
     copy::write(&to.join(MANIFEST_FILE), &text)?;
@@ -148,10 +150,7 @@ fn copy_out(
 /// [`StoreError::Format`] for a backup of another format, failed copies.
 pub fn restore(from: &Path, directory: &Path, watch: Watch<'_>) -> Result<Backup, StoreError> {
     let backup = Backup::read(from)?;
-    if backup.format != FORMAT {
-        let found = backup.format.to_string();
-        return Err(StoreError::Format { path: from.into(), found, known: FORMAT });
-    }
+    meta::read_format(from, backup.format.to_string().as_bytes())?;
     copy::make_empty(directory)?;
     let marker = directory.join(RESTORING_FILE);
     copy::write(&marker, b"")?;

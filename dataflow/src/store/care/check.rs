@@ -89,9 +89,9 @@ pub(super) fn standing(
             return None;
         }
     };
+    let program = super::fingerprint(known.format);
     if let Some(found) = known.fingerprint.filter(|found| !super::is_understood(found)) {
-        let known = super::fingerprint();
-        report.problem(StoreError::Fingerprint { path: directory.into(), found, known });
+        report.problem(StoreError::Fingerprint { path: directory.into(), found, known: program });
         return None;
     }
     let zone = DayZone::named(&known.zone);

@@ -157,14 +157,10 @@ pub(super) fn identify(db: &DB, directory: &Path) -> Result<Identified, StoreErr
         let value = db.get_cf(cf, key)?;
         Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
     };
-    let known = super::super::FORMAT;
-    let found = text(FORMAT_KEY)?.unwrap_or_default();
-    if found != known.to_string() {
-        return Err(StoreError::Format { path: directory.into(), found, known });
-    }
+    let format = meta::read_format(directory, text(FORMAT_KEY)?.unwrap_or_default().as_bytes())?;
     let incarnation = db.get_cf(cf, INCARNATION_KEY)?.unwrap_or_default();
     Ok(Identified {
-        format: known,
+        format,
         fingerprint: text(FINGERPRINT_KEY)?,
         zone: text(ZONE_KEY)?.unwrap_or_default(),
         incarnation: if incarnation.is_empty() {

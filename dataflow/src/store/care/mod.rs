@@ -29,7 +29,7 @@ pub use control::{Control, ask_backup};
 pub use info::{Info, SourceInfo, info};
 pub use salvage::{Salvaged, salvage};
 
-pub(super) use fingerprint::{current as fingerprint, is_understood};
+pub(super) use fingerprint::{is_understood, of as fingerprint};
 pub(super) use lock::Lock;
 pub(super) use making::finish as finish_making;
 pub(crate) use making::is_unfinished;

@@ -10,7 +10,7 @@ use spoor_operators::totals::Totals;
 
 use super::super::limits::IDEMPOTENCY_KEPT;
 use super::super::options::Family;
-use super::super::{Commit, FORMAT, Store, StoreError, StoreOptions, keys};
+use super::super::{Commit, FORMAT, Store, StoreError, StoreOptions, keys, meta};
 use super::{DAY, Fed, Spec, options};
 use crate::query::{DeadLetter, Filter, Order, SessionQuery};
 use crate::service::View;
@@ -64,6 +64,57 @@ fn another_format_another_directory_and_another_zone_are_refused() {
     assert!(said.contains("`UTC`, not in `Europe/Berlin`"), "{said}");
 }
 
+/// Makes a store what a program of format 1 would have left: it counted no sessions by app.
+fn as_format_1(store: &Store) {
+    let (db, meta) = (&store.inner.db, store.inner.cf(Family::Meta));
+    for entry in db.iterator_cf(meta, rocksdb::IteratorMode::Start) {
+        let (key, value) = entry.unwrap();
+        if key.first() != Some(&meta::TOTALS) {
+            continue;
+        }
+        let (_, app, totals) = meta::parse_totals(&key, &value).unwrap();
+        match totals.of_requests() {
+            _ if app.is_empty() => {}
+            none if none == Totals::default() => db.delete_cf(meta, key).unwrap(),
+            requests => db.put_cf(meta, key, meta::encode_totals(requests)).unwrap(),
+        }
+    }
+    db.put_cf(meta, meta::FORMAT_KEY, "1").unwrap();
+    db.put_cf(meta, meta::FINGERPRINT_KEY, "9b2990a2507bcd4d703f44717ea3a179").unwrap();
+}
+
+#[test]
+fn a_store_of_format_1_is_upgraded_also_after_what_it_staged() {
+    for staged in [false, true] {
+        let mut fed = Fed::new();
+        fed.counts = true;
+        fed.feed(&many(3), &[]);
+        let expected = fed.view().overview(None, None, None).unwrap();
+        let sessions = fed.sessions.len() as i64;
+        assert_eq!(expected.totals.sessions, sessions);
+        assert!(expected.apps.iter().all(|(app, totals)| !app.is_empty() && totals.sessions > 0));
+        let touched: i64 = expected.apps.iter().map(|(_, totals)| totals.sessions).sum();
+        assert!(touched >= sessions, "a session is in at least one app");
+
+        if staged {
+            let commit = Commit { epoch: Epoch(100), ..Commit::default() };
+            drop(fed.store.stage(commit).unwrap());
+        }
+        as_format_1(&fed.store);
+        let mut fed = fed.reopen();
+        let format = |fed: &Fed| meta::format(&fed.store.inner.db).unwrap();
+        if staged {
+            assert_eq!(format(&fed), Some(1), "what is staged was made for format 1");
+            fed.store.promote_found(Epoch(100)).unwrap();
+        }
+        assert_eq!(format(&fed), Some(FORMAT));
+        let found = fed.view().overview(None, None, None).unwrap();
+        assert_eq!((found.totals, found.apps), (expected.totals, expected.apps));
+        fed = fed.reopen();
+        assert_eq!(fed.view().overview(None, None, None).unwrap().totals, expected.totals);
+    }
+}
+
 #[test]
 fn damaged_rows_are_an_error_and_no_panic() {
     let mut fed = Fed::new();
@@ -111,7 +162,7 @@ fn dropped_days_leave_nothing_behind() {
     assert_eq!(keys_before(&fed.store, day), 0);
     assert_eq!(fed.store.numbers().sessions, fed.sessions.len() as u64);
     assert_eq!(fed.store.numbers().requests, fed.requests.len() as u64);
-    let overview = fed.view().overview(None, None, 60).unwrap();
+    let overview = fed.view().overview(None, None, Some(60)).unwrap();
     assert_eq!(overview.totals.requests, 6);
     let query = SessionQuery {
         filter: Filter::all(),

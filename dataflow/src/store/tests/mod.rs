@@ -70,6 +70,8 @@ impl Spec {
             method: "GET".into(),
             path: format!("/page{}", self.path % 4).into(),
             status: self.status,
+            // None, none at all, and some.
+            duration_ns: u64::from(self.path % 4).checked_sub(1).map(|time| time * 5_000_000),
             ip: format!("10.0.0.{}", self.ip % 4).into(),
             user_agent: AGENTS[usize::from(self.agent) % 3].into(),
             blocked: self.blocked,
@@ -152,6 +154,8 @@ pub(crate) struct Fed {
     sessionizer: Sessionizer<StoreBackend>,
     /// Epochs are staged and promoted, as several processes do it.
     pub(crate) stages: bool,
+    /// The totals that sessionize gives are committed.
+    pub(crate) counts: bool,
     pub(crate) epoch: u64,
     pub(crate) sessions: BTreeMap<SessionId, Arc<Session>>,
     pub(crate) requests: Vec<Assigned>,
@@ -194,6 +198,7 @@ impl Fed {
             store,
             compiled,
             stages: false,
+            counts: false,
             epoch: 0,
             sessions: BTreeMap::new(),
             requests: Vec::new(),
@@ -291,7 +296,8 @@ impl Fed {
             }
         }
         let parts = self.sessionizer.backend().part.take().into_iter().collect();
-        Commit { epoch, parts, ..commit }
+        let totals = if self.counts { out.totals } else { commit.totals };
+        Commit { epoch, parts, totals, ..commit }
     }
 
     pub(crate) fn view(&self) -> StoreView {

@@ -1,5 +1,6 @@
 //! Every kind of question, compared with an evaluation over a list that knows no index.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -10,12 +11,14 @@ use spoor_operators::session::Session;
 use spoor_operators::time::EventTime;
 
 use super::{AGENTS, APPS, Commit, DAY, Fed, Spec, closes_at};
-use crate::query::{Cursor, Filter, Order, RequestFilter, RequestQuery, SessionQuery, Statistic};
+use crate::query::{
+    Cursor, Filter, Order, RequestFilter, RequestQuery, SessionQuery, Statistic, StatusClass,
+};
 use crate::service::View;
 
 pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     let who = (0..6_u8, -1500..3000_i64, 0..3_u8, 0..4_u8);
-    let what = (prop::sample::select(vec![0, 200, 200, 302, 404, 503]), 0..4_u8, 0..3_u8);
+    let what = (prop::sample::select(vec![0, 42, 200, 200, 302, 404, 503]), 0..4_u8, 0..3_u8);
     (who, what, prop::bool::weighted(0.2), prop::bool::weighted(0.1), any::<bool>()).prop_map(
         |((identity, minute, app, path), (status, ip, agent), attack, blocked, explicit_id)| Spec {
             identity,
@@ -55,7 +58,7 @@ fn group() -> impl Strategy<Value = RequestFilter> {
     ];
     let lists = (
         prop::collection::vec(field, 0..3),
-        prop::sample::select(vec![vec![], vec![], vec![4], vec![5], vec![0, 2], vec![9]]),
+        classes(),
         prop::sample::select(vec![vec![], vec![], vec!["10.0.0.0/31"], vec!["10.0.0.3/32"]]),
         prop::option::weighted(0.2, prop::sample::select(vec!["CURL", "app", "none"])),
     );
@@ -81,6 +84,20 @@ fn group() -> impl Strategy<Value = RequestFilter> {
     )
 }
 
+fn classes() -> impl Strategy<Value = Vec<StatusClass>> {
+    use StatusClass::{Hundreds, NoResponse};
+    prop::sample::select(vec![
+        vec![],
+        vec![],
+        vec![Hundreds(4)],
+        vec![Hundreds(5)],
+        vec![NoResponse, Hundreds(2)],
+        vec![NoResponse],
+        vec![Hundreds(0)],
+        vec![Hundreds(9)],
+    ])
+}
+
 pub(crate) fn statistic() -> impl Strategy<Value = Statistic> {
     prop::sample::select(vec![
         Statistic::Start,
@@ -94,6 +111,8 @@ pub(crate) fn statistic() -> impl Strategy<Value = Statistic> {
         Statistic::Detections,
         Statistic::Ips,
         Statistic::Endpoints,
+        Statistic::DurationSumMs,
+        Statistic::DurationMaxMs,
         Statistic::DurationP95Ms,
     ])
 }
@@ -145,12 +164,16 @@ fn holds_on(group: &RequestFilter, request: &Request<'_>) -> bool {
     let agent = request.user_agent.to_lowercase();
     let ip: std::net::IpAddr = request.ip.parse().unwrap();
     let classes = &group.status_classes;
+    let class = match request.status {
+        0 => StatusClass::NoResponse,
+        status => StatusClass::Hundreds((status / 100) as u8),
+    };
     (group.ids.is_empty() || group.ids.iter().any(|id| request.id == *id))
         && group
             .fields
             .iter()
             .all(|(field, texts)| value(*field).iter().any(|value| texts.contains(value)))
-        && (classes.is_empty() || classes.contains(&((request.status / 100) as u8)))
+        && (classes.is_empty() || classes.contains(&class))
         && (group.networks.is_empty() || group.networks.iter().any(|net| net.contains(&ip)))
         && group
             .user_agent_contains
@@ -183,9 +206,24 @@ fn holds(fed: &Fed, filter: &Filter, session: &Session, watermark: Option<EventT
         Filter::Malicious(some) => requests().iter().any(|r| !r.attacks.is_empty()) == *some,
         Filter::Blocked(some) => requests().iter().any(|r| r.blocked) == *some,
         Filter::Range(by, min, max) => {
-            let value = by.of(session);
-            min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
+            let unbounded = min.is_none() && max.is_none();
+            unbounded
+                || number(fed, *by, session).is_some_and(|value| {
+                    min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)
+                })
         }
+    }
+}
+
+/// The naive number of a session: what no request of it has is not there.
+fn number(fed: &Fed, by: Statistic, session: &Session) -> Option<f64> {
+    let durations = || fed.requests_of(session).into_iter().filter_map(|r| r.duration_ns);
+    let ms = |ns: u64| ns as f64 / 1e6;
+    match by {
+        Statistic::DurationSumMs => durations().reduce(|one, other| one + other).map(ms),
+        Statistic::DurationMaxMs => durations().max().map(ms),
+        Statistic::DurationP95Ms if durations().next().is_none() => None,
+        by => by.of(session),
     }
 }
 
@@ -195,8 +233,13 @@ fn expected(fed: &Fed, query: &SessionQuery, watermark: Option<EventTime>) -> Ve
     let mut matching: Vec<_> = matching.cloned().collect();
     let Order { by, descending } = query.order;
     matching.sort_by(|a, b| {
-        let order = by.of(a).total_cmp(&by.of(b));
-        let order = if descending { order.reverse() } else { order };
+        let order = match (number(fed, by, a), number(fed, by, b)) {
+            (Some(a), Some(b)) if descending => b.total_cmp(&a),
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
         order.then(a.id().cmp(&b.id()))
     });
     matching

@@ -4,6 +4,7 @@
 
 mod failures;
 mod feeds;
+mod lists;
 mod mutations;
 mod reads;
 

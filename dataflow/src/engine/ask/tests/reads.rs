@@ -88,8 +88,8 @@ fn check_status(cluster: &Cluster, view: &dyn View) {
 fn check_overview(cluster: &Cluster, view: &dyn View, range: (Option<i64>, Option<i64>, u32)) {
     let at = |minute: i64| EventTime(minute * 60_000);
     let (from, until, step) = (range.0.map(at), range.1.map(at), range.2);
-    let expected = cluster.whole.view().overview(from, until, step).unwrap();
-    assert_eq!(view.overview(from, until, step).unwrap(), expected);
+    let expected = cluster.whole.view().overview(from, until, Some(step)).unwrap();
+    assert_eq!(view.overview(from, until, Some(step)).unwrap(), expected);
 }
 
 /// What a subscriber is told, whatever it was told of before.
@@ -188,9 +188,9 @@ fn an_overview_has_no_more_steps_than_one_process_allows() {
         cluster.feed(Happening { totals: totals(from), ..Happening::default() });
     }
     for process in &cluster.processes {
-        let error = process.view().overview(None, None, 1).unwrap_err().to_string();
+        let error = process.view().overview(None, None, Some(1)).unwrap_err().to_string();
         assert!(error.contains("more than 10000 steps"), "{error}");
-        assert_eq!(process.view().overview(None, None, 2).unwrap().series.len(), 6000);
+        assert_eq!(process.view().overview(None, None, Some(2)).unwrap().series.len(), 6000);
     }
 }
 
