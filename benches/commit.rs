@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{generate, load, median, number};
+use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::replay;
 use spoor_dataflow::source::SourceSpec;
@@ -72,6 +73,7 @@ fn run(state: &Path, log: &Path, keep: Keep, requests: u64) -> Duration {
         key: SecretKey([7; 32]),
         applications: Applications::default(),
         descriptions: Descriptions::default(),
+        formats: Formats::default(),
         sources: vec![SourceSpec::File { path: log.into(), format: None }.into()],
         cluster: None,
         workers: WORKERS,

@@ -23,9 +23,12 @@ use std::time::{Duration, Instant};
 
 use common::{free_addresses, load, number};
 use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, RequestFilter, SessionQuery};
-use spoor_dataflow::service::{ChangesQuery, Event, Ingest, PushAnswer, ServiceError, Services};
+use spoor_dataflow::service::{
+    ChangesQuery, Event, Ingest, Push, PushAnswer, ServiceError, Services,
+};
 use spoor_dataflow::store::{Store, StoreOptions};
 use spoor_operators::assign::{Applications, SecretKey};
 use spoor_operators::facts::Field;
@@ -147,13 +150,9 @@ struct InTurn {
 }
 
 impl Ingest for InTurn {
-    fn push(
-        &self,
-        body: bytes::Bytes,
-        key: Option<String>,
-    ) -> Receiver<Result<PushAnswer, ServiceError>> {
+    fn take(&self, push: Push) -> Receiver<Result<PushAnswer, ServiceError>> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.ingests.len();
-        self.ingests[turn].push(body, key)
+        self.ingests[turn].take(push)
     }
 }
 
@@ -212,6 +211,7 @@ fn start(dir: &Path, cluster: Option<Membership>) -> Engine {
         key: SecretKey([7; 32]),
         applications: Applications::default(),
         descriptions: Descriptions::default(),
+        formats: Formats::default(),
         sources: Vec::new(),
         cluster,
         workers: WORKERS / processes,

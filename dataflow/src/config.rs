@@ -248,11 +248,44 @@ pub struct Description {
 pub struct ServerConfig {
     /// Address and port. Loopback unless said otherwise: there is no login in front of it.
     pub listen: SocketAddr,
+    /// Host names clients may ask for, without port, besides loopback names and addresses, which
+    /// always may; `*`: any.
+    pub hosts: Vec<String>,
+    /// Origins, such as `https://console.example`, whose pages may call besides the server's own.
+    pub allowed_origins: Vec<String>,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+}
+
+impl ServerConfig {
+    /// Checks names and origins, which would otherwise never be met.
+    fn check(&self) -> Result<(), ConfigError> {
+        for host in &self.hosts {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            let good = host == "*" || (!host.is_empty() && host.bytes().all(is_name));
+            require(good, "server.hosts", || {
+                format!("`{host}` is no host name; write it like \"spoor.example\", without port")
+            })?;
+        }
+        for origin in &self.allowed_origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let good = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*']));
+            require(good, "server.allowed_origins", || {
+                format!("`{origin}` is no origin; write it like \"https://console.example\"")
+            })?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)) }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            introspection: true,
+        }
     }
 }
 
@@ -446,6 +479,7 @@ impl Config {
         })?;
         require(engine.epoch_bytes.0 > 0, "engine.epoch_bytes", || "at least 1".into())?;
         self.check_sources()?;
+        self.server.check()?;
         unique("applications", self.applications.rules.iter().map(|app| app.name.as_str()))?;
         self.secrets.read().map(|_| ())
     }
@@ -584,6 +618,10 @@ mod tests {
             ("[[applications]]\nname = \"a\"\n[[applications]]\nname = \"a\"", "twice"),
             ("[secrets]\nkey = \"short\"", "at least 16 bytes"),
             ("[server]\nlisten = \"nowhere\"", "server.listen"),
+            ("[server]\nhosts = [\"a.example:80\"]", "without port"),
+            ("[server]\nhosts = [\"http://a.example\"]", "no host name"),
+            ("[server]\nallowed_origins = [\"console.example\"]", "https://console.example"),
+            ("[server]\nallowed_origins = [\"https://a.example/\"]", "no origin"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");

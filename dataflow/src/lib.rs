@@ -9,6 +9,7 @@ pub mod decode;
 pub mod engine;
 pub mod failpoint;
 pub mod lineage;
+pub mod patience;
 pub mod query;
 pub mod replay;
 pub mod reshape;

@@ -43,6 +43,15 @@ pub enum ServiceError {
     /// A limit was hit; the text says which and what to do.
     #[error("{0}")]
     Limit(String),
+    /// Nobody waits for the answer any more.
+    #[error("the read was given up: nobody waits for its answer")]
+    Unwanted,
+    /// The key was used for another push.
+    #[error("this idempotency key was used for another push")]
+    KeyReused,
+    /// A push of a format that is not known; the text says which there are.
+    #[error("{0}")]
+    UnknownFormat(String),
     /// Another process of the cluster did not answer in time; asking again may help.
     #[error("process {0} of the cluster does not answer; try again")]
     Unanswered(usize),
@@ -355,14 +364,40 @@ pub enum RuleChangeError {
 
 /// Takes pushed records.
 pub trait Ingest: Send + Sync + 'static {
-    /// Takes a body of native NDJSON. The answer comes when its epoch is committed.
-    ///
-    /// `key` makes a repeat harmless: the same key answers what it answered the first time.
+    /// Takes records. The answer comes when their epoch is committed.
+    fn take(&self, push: Push) -> oneshot::Receiver<Result<PushAnswer, ServiceError>>;
+
+    /// Takes a body of native records; see [`Ingest::take`].
     fn push(
         &self,
         body: bytes::Bytes,
         key: Option<String>,
-    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>>;
+    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+        self.take(Push { body, format: None, key })
+    }
+}
+
+/// Records that a client pushes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Push {
+    /// A whole input of its format. One JSON array may stand for lines of JSON.
+    pub body: bytes::Bytes,
+    /// Name of a built-in format, of a configured mapping, or `auto`; absent: native records.
+    pub format: Option<String>,
+    /// Makes a repeat harmless: the same key answers what it answered the first time, and is
+    /// refused ([`ServiceError::KeyReused`]) with another body or format.
+    pub key: Option<String>,
+}
+
+impl Push {
+    /// A hash of what is pushed, which tells a repeat from another use of its key.
+    #[must_use]
+    pub fn content_hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let format = self.format.as_deref().unwrap_or_default();
+        hasher.update(format.as_bytes()).update(&[0]).update(&self.body);
+        *hasher.finalize().as_bytes()
+    }
 }
 
 /// What became of a push.
@@ -379,7 +414,7 @@ pub struct PushAnswer {
 /// A refused line of a push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushError {
-    /// Line number, from 1.
+    /// Line number, from 1; of an array, an archive or a mapped document the record's number.
     pub line: u64,
     /// Closed code.
     pub code: String,

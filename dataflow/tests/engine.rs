@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{MINUTE, by_header, open, push, settings, verified, view, wait, wait_for};
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
-use spoor_dataflow::service::{ChangesQuery, Event, RuleChangeError, View};
+use spoor_dataflow::service::{ChangesQuery, Event, Push, RuleChangeError, ServiceError, View};
 use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
 use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
@@ -224,6 +224,50 @@ fn a_repeated_push_answers_what_it_answered_the_first_time() {
     let engine = start(dir.path(), 2);
     assert_eq!(push(&engine), first);
     assert_eq!(sessions(&*view(&engine)), ["session-id a 0 1"]);
+    stop(engine);
+}
+
+#[test]
+fn a_key_is_for_one_push_or_one_change_also_while_its_first_use_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(dir.path(), 1);
+    let services = engine.services();
+    let body = |who: &str| request("1", 0, who, "10.0.0.1");
+    let take = |who: &str, format: Option<&str>| {
+        let (format, key) = (format.map(String::from), Some("once".to_owned()));
+        services.ingest.take(Push { body: body(who).into(), format, key })
+    };
+    // All of them are asked for before the first can be committed.
+    let asked = [
+        take("a", None),
+        take("a", None),
+        take("b", None),
+        take("a", Some("ndjson")),
+        take("a", None),
+    ];
+    let answers = asked.map(|answer| answer.blocking_recv().unwrap());
+    let first = answers[0].clone().unwrap();
+    assert_eq!(answers[1].as_ref(), Ok(&first));
+    assert_eq!(answers[2], Err(ServiceError::KeyReused));
+    assert_eq!(answers[3], Err(ServiceError::KeyReused));
+    assert_eq!(answers[4].as_ref(), Ok(&first));
+    let unknown = take("a", Some("nope")).blocking_recv().unwrap();
+    assert_eq!(unknown, Err(ServiceError::KeyReused), "the key is looked at first");
+    let unknown = Push { body: body("c").into(), format: Some("nope".into()), key: None };
+    let unknown = services.ingest.take(unknown).blocking_recv().unwrap().unwrap_err();
+    assert!(unknown.to_string().contains("combined, common, har"), "{unknown}");
+    assert_eq!(sessions(&*view(&engine)), ["session-id a 0 1"]);
+
+    let change = |name: &str| {
+        let edit = RuleEdit::BuiltIn { name: name.into(), enabled: false };
+        services.admin.change(edit, Some(1), Some("edit".into()))
+    };
+    let asked = [change("client-ip"), change("client-ip"), change("authorization")];
+    let [first, again, other] = asked.map(|answer| answer.blocking_recv().unwrap());
+    let (first, again) = (first.unwrap(), again.unwrap());
+    assert_eq!(first.effective_epoch, again.effective_epoch);
+    assert!(matches!(other, Err(RuleChangeError::KeyReused)), "{other:?}");
+    assert_eq!(view(&engine).rules().version, 2);
     stop(engine);
 }
 

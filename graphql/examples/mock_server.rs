@@ -17,5 +17,5 @@ async fn main() -> std::io::Result<()> {
     let shutdown = async {
         let _ = tokio::signal::ctrl_c().await;
     };
-    spoor_graphql::serve(listener, router, shutdown).await
+    spoor_graphql::serve(listener, router, Default::default(), shutdown).await
 }

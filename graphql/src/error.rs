@@ -91,6 +91,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Stopped
             | ServiceError::NotYet(_)
             | ServiceError::Unanswered(_)
+            | ServiceError::Unwanted
             | ServiceError::Gone(_) => Self::Unavailable(error.to_string()),
             // Why is for the operator: it names files.
             ServiceError::Failed(_) => Self::Unavailable(ServiceError::Stopped.to_string()),

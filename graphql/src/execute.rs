@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, ServerError, Variables};
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
 use serde_json::Value;
 use spoor_dataflow::service::Services;
 use tokio::sync::Semaphore;
 
+use crate::budget::{Budget, Budgets};
 use crate::document::{self, Document};
 use crate::error::{Code, coded, finish, is_request_error};
+use crate::http::body::BodyBudget;
 use crate::options::ServerOptions;
-use crate::schema::operation::Operation;
+use crate::schema::operation::{Lanes, Operation};
 use crate::schema::{self, Schema};
 
 /// Executes operations against the services.
@@ -24,9 +26,11 @@ pub struct Engine {
     schema: Schema,
     services: Services,
     options: ServerOptions,
-    reads: Arc<Semaphore>,
+    lanes: Lanes,
+    answers: Arc<Budgets>,
     sockets: Arc<Semaphore>,
     pushes: Semaphore,
+    bodies: BodyBudget,
     ids: RequestIds,
 }
 
@@ -46,6 +50,15 @@ pub struct Prepared {
     request: Request,
     /// Query, mutation or subscription.
     pub kind: OperationType,
+    budget: Arc<Budget>,
+}
+
+impl Prepared {
+    /// What its answer takes of the memory for answers; to be held until the answer was written.
+    #[must_use]
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.budget)
+    }
 }
 
 impl Params {
@@ -87,9 +100,14 @@ impl Engine {
         Self {
             schema: schema::build(&options),
             services,
-            reads: Arc::new(Semaphore::new(options.operation.reads_max)),
+            lanes: Lanes::new(options.operation.reads_max, options.operation.heavy_reads_max),
+            answers: Budgets::new(
+                options.operation.answer_bytes_max,
+                options.operation.answers_bytes_max,
+            ),
             sockets: Arc::new(Semaphore::new(options.socket.sockets_max)),
             pushes: Semaphore::new(options.pushes_max),
+            bodies: BodyBudget::new(options.bodies.bytes_in_flight_max),
             ids: RequestIds::new(),
             options,
         }
@@ -113,7 +131,13 @@ impl Engine {
         &self.sockets
     }
 
-    /// One permit for each push whose body is in memory.
+    /// What the bodies of all requests may hold.
+    #[must_use]
+    pub fn bodies(&self) -> &BodyBudget {
+        &self.bodies
+    }
+
+    /// One permit for each push that is worked on; its body is there.
     #[must_use]
     pub fn pushes(&self) -> &Semaphore {
         &self.pushes
@@ -134,17 +158,25 @@ impl Engine {
         let limits = &self.options.operation;
         let document = document::prepare(&query, operation_name.as_deref(), &variables, limits);
         let Document { parsed, kind } = document.map_err(refuse)?;
-        let operation = Operation::new(self.services.clone(), self.reads.clone());
-        let mut request = Request::new(query).variables(variables).data(operation);
+        let operation = Operation::new(self.services.clone(), self.lanes.clone());
+        let budget = self.answers.begin();
+        let request = Request::new(query).variables(variables);
+        let mut request = request.data(operation).data(Arc::clone(&budget));
         request.operation_name = operation_name;
         request.set_parsed_query(parsed);
-        Ok(Prepared { request, kind })
+        Ok(Prepared { request, kind, budget })
     }
 
     /// Executes a query or mutation.
     pub async fn execute(&self, prepared: Prepared, request_id: &str) -> Response {
         let timeout = self.options.operation.timeout;
-        let done = tokio::time::timeout(timeout, self.schema.execute(prepared.request)).await;
+        let execution = async {
+            tokio::select! {
+                response = self.schema.execute(prepared.request) => response,
+                spent = prepared.budget.spent() => Response::from_errors(vec![spent]),
+            }
+        };
+        let done = tokio::time::timeout(timeout, execution).await;
         let mut response = done.unwrap_or_else(|_| {
             let text = format!("the operation took longer than {} s", timeout.as_secs());
             Response::from_errors(vec![coded(Code::Timeout, text)])
@@ -160,8 +192,17 @@ impl Engine {
         prepared: Prepared,
         request_id: String,
     ) -> BoxStream<'static, Response> {
-        let stream = self.schema.execute_stream(prepared.request);
-        let finished = stream.map(move |mut response| {
+        let Prepared { request, budget, .. } = prepared;
+        let state = Some((self.schema.execute_stream(request), budget));
+        let bounded = stream::unfold(state, |state| async {
+            let (mut stream, budget) = state?;
+            budget.begin_anew();
+            tokio::select! {
+                response = stream.next() => response.map(|response| (response, Some((stream, budget)))),
+                spent = budget.spent() => Some((Response::from_errors(vec![spent]), None)),
+            }
+        });
+        let finished = bounded.map(move |mut response| {
             finish(&mut response, &request_id);
             response
         });

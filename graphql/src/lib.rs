@@ -4,6 +4,8 @@
 //! `ws/`, `sse`) are our own. Nothing here knows how the four services are made: the tests bring
 //! their own.
 
+pub mod budget;
+pub mod connections;
 pub mod document;
 pub mod error;
 pub mod execute;
@@ -12,6 +14,7 @@ pub mod options;
 pub mod schema;
 pub mod server;
 pub mod sse;
+mod tcp;
 pub mod ws;
 
 pub use options::ServerOptions;

@@ -3,14 +3,23 @@
 
 use std::time::Duration;
 
+/// What a value of an answer counts besides its text.
+pub const VALUE_BYTES: usize = 64;
+
 /// What the server allows.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
+    /// How connections are bounded.
+    pub connections: ConnectionLimits,
+    /// Host names clients may ask for, besides loopback names and addresses; `*`: any.
+    pub hosts: Vec<String>,
     /// Bytes of a GraphQL request body.
     pub body_bytes_max: usize,
     /// Bytes of a pushed body, after decompression too.
     pub push_bytes_max: usize,
-    /// Pushed bodies in memory at one time; others wait in their sockets.
+    /// How fast bodies have to arrive, and what all of them may hold.
+    pub bodies: BodyLimits,
+    /// Pushes that are decompressed and committed at one time; others wait with their bodies.
     pub pushes_max: usize,
     /// Time a push waits for its turn before it is told to come back.
     pub push_wait: Duration,
@@ -22,6 +31,55 @@ pub struct ServerOptions {
     pub allowed_origins: Vec<String>,
     /// Whether the schema may be asked for.
     pub introspection: bool,
+}
+
+/// Bounds of the connections of all clients.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// Connections open at one time, WebSockets and event streams among them.
+    pub connections_max: usize,
+    /// Time from the opening of a connection, or the end of its last answer, to the end of the next
+    /// request's head.
+    pub head_timeout: Duration,
+    /// Bytes of the head of a request, the address among them.
+    pub head_bytes_max: usize,
+    /// Time a client may take nothing of what is written to it.
+    pub write_stall_max: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 2_048,
+            head_timeout: Duration::from_secs(20),
+            head_bytes_max: 96 << 10,
+            write_stall_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Bounds of the bodies of requests.
+#[derive(Clone, Debug)]
+pub struct BodyLimits {
+    /// Bytes that all bodies hold at one time, besides the first 64 KiB of each.
+    pub bytes_in_flight_max: usize,
+    /// Time a body waits for room among them before its client is told to come back.
+    pub room_wait: Duration,
+    /// Bytes that have to arrive in each interval until the body ends.
+    pub bytes_per_interval_min: usize,
+    /// That interval.
+    pub rate_interval: Duration,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            bytes_in_flight_max: 128 << 20,
+            room_wait: Duration::from_secs(5),
+            bytes_per_interval_min: 32 << 10,
+            rate_interval: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Bounds of one operation.
@@ -43,8 +101,14 @@ pub struct OperationLimits {
     pub directives_max: usize,
     /// Time an operation may take; a subscription as a whole may take longer.
     pub timeout: Duration,
-    /// Reads of the store at one time, over all operations.
+    /// Reads of the store at one time, over all operations: those that look at little.
     pub reads_max: usize,
+    /// The same of those that may look at everything; others wait for their turn.
+    pub heavy_reads_max: usize,
+    /// Bytes of an answer: each value counts [`VALUE_BYTES`] besides its text.
+    pub answer_bytes_max: usize,
+    /// Bytes of all answers that are made or written at one time, counted in the same way.
+    pub answers_bytes_max: usize,
 }
 
 /// Bounds of one WebSocket.
@@ -64,13 +128,19 @@ pub struct SocketLimits {
     pub write_timeout: Duration,
     /// Operations running at one time on one socket.
     pub operations_max: usize,
+    /// Operations that wait for their turn on one socket; when there are as many, nothing more is
+    /// read from it.
+    pub operations_waiting_max: usize,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
+            connections: ConnectionLimits::default(),
+            hosts: Vec::new(),
             body_bytes_max: 256 << 10,
             push_bytes_max: 16 << 20,
+            bodies: BodyLimits::default(),
             pushes_max: 8,
             push_wait: Duration::from_secs(5),
             operation: OperationLimits::default(),
@@ -93,6 +163,10 @@ impl Default for OperationLimits {
             directives_max: 8,
             timeout: Duration::from_secs(10),
             reads_max: 32,
+            heavy_reads_max: std::thread::available_parallelism()
+                .map_or(2, |cores| cores.get().clamp(2, 8)),
+            answer_bytes_max: 64 << 20,
+            answers_bytes_max: 512 << 20,
         }
     }
 }
@@ -107,6 +181,7 @@ impl Default for SocketLimits {
             ping_interval: Duration::from_secs(12),
             write_timeout: Duration::from_secs(20),
             operations_max: 32,
+            operations_waiting_max: 256,
         }
     }
 }

@@ -8,16 +8,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
-use axum::serve::ListenerExt;
 use spoor_dataflow::service::Services;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::connections::Connections;
 use crate::execute::Engine;
 use crate::http::{self, origin, pages, push};
-use crate::options::ServerOptions;
+use crate::options::{ConnectionLimits, ServerOptions};
 
 /// Time open requests get to end after the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -43,31 +42,23 @@ pub fn router(services: Services, options: ServerOptions) -> Router {
 }
 
 /// Serves until `shutdown` resolves, then lets open requests end; those that do not within five
-/// seconds, such as event streams, are cut.
+/// seconds are cut. WebSockets are closed at once, with 1001.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let listener = listener.tap_io(|socket| {
-        // Small messages must not wait for one another; a socket without it works as well.
-        let _ = socket.set_nodelay(true);
-    });
-    let (stopping, stopped) = oneshot::channel::<()>();
-    let signal = async move {
-        shutdown.await;
-        let _ = stopping.send(());
-    };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(signal);
-    let cut = async move {
-        let _ = stopped.await;
-        tokio::time::sleep(GRACE).await;
-    };
+    let connections = Connections::new(router, limits);
     tokio::select! {
-        ended = serving => ended,
-        () = cut => Ok(()),
+        // Only an error ends it; the listener is closed with it.
+        ended = connections.accept(listener) => return ended,
+        () = shutdown => {}
     }
+    // Whoever does not end in time is cut with the runtime.
+    let _ = tokio::time::timeout(GRACE, connections.stop()).await;
+    Ok(())
 }

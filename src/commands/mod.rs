@@ -1,5 +1,6 @@
 //! What each command does, and how it can fail.
 
+mod descriptors;
 mod generate;
 mod replay;
 mod reshape;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use spoor_dataflow::config::Config;
+use spoor_dataflow::config::{Config, ServerConfig};
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::source::named::{self, Named};
@@ -13,6 +13,7 @@ use spoor_graphql::ServerOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::descriptors::Descriptors;
 use super::{Failure, setup};
 use crate::cli::ServeArgs;
 
@@ -44,19 +45,26 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
     })?;
     let directory = config.store.dir.clone();
+    let server = config.server.clone();
+    let descriptors = Descriptors::raise();
     let settings = Settings { cluster, ..setup::settings(config, &directory, true, sources)? };
     let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
     let engine = Engine::start(settings).map_err(Failure::failed)?;
     let address = listener.local_addr().map_err(Failure::failed)?;
+    let stopped = {
+        let _within = runtime.enter();
+        stop_signals().map_err(Failure::failed)?
+    };
     tracing::info!(
         "GraphQL at http://{address}/graphql, GraphiQL at http://{address}/graphiql, \
          ingest at http://{address}/v1/requests"
     );
     let served = runtime.block_on(async {
-        let services = engine.services();
-        let options = ServerOptions::default();
+        let options = options(&server, descriptors);
+        let limits = options.connections.clone();
+        let router = spoor_graphql::router(engine.services(), options);
         tokio::select! {
-            served = spoor_graphql::serve(listener, spoor_graphql::router(services, options), stopped()) => {
+            served = spoor_graphql::serve(listener, router, limits, stopped) => {
                 served.map_err(Failure::failed)
             }
             () = ended(&engine) => Ok(()),
@@ -71,6 +79,21 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     engine.stop();
     engine.join().map_err(Failure::failed)?;
     served
+}
+
+/// What the server allows, as configured and as there are descriptors.
+fn options(server: &ServerConfig, descriptors: Descriptors) -> ServerOptions {
+    let mut options = ServerOptions {
+        hosts: server.hosts.clone(),
+        allowed_origins: server.allowed_origins.clone(),
+        introspection: server.introspection,
+        ..ServerOptions::default()
+    };
+    let connections = &mut options.connections.connections_max;
+    *connections = descriptors.connections().min(*connections);
+    // Subscribers leave some connections to everybody else.
+    options.socket.sockets_max = options.socket.sockets_max.min(*connections * 3 / 4);
+    options
 }
 
 /// The sources of the configuration and of the command line.
@@ -109,20 +132,17 @@ fn sources(args: &ServeArgs, config: &Config) -> Result<Vec<Named>, Failure> {
     Ok(sources)
 }
 
-/// SIGINT or SIGTERM.
-async fn stopped() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Waits for SIGINT or SIGTERM. From this call on they do not end the process by themselves, so it
+/// is made before anybody is told that the server listens.
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
+    })
 }
 
 /// The engine stopped by itself: there is no half-alive mode.

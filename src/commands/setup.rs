@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
-use spoor_dataflow::decode::{Format, Mapping};
+use spoor_dataflow::decode::{Format, Formats, Mapping};
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::source::named::Named;
@@ -15,6 +15,7 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::time::DayZone;
 
 use super::Failure;
+use super::descriptors::Descriptors;
 use crate::cli::ClusterArgs;
 
 /// The configuration, overwritten by the command line, its rules checked.
@@ -50,6 +51,16 @@ pub fn format(name: &str, config: &Config) -> Result<Option<Arc<Format>>, Failur
         }
     };
     Ok(Some(Arc::new(format)))
+}
+
+/// The formats a client may push.
+fn formats(config: &Config) -> Result<Formats, Failure> {
+    let compile = |(name, mapping): (&String, &spoor_dataflow::config::Mapping)| {
+        let mapping = Mapping::compile(name, mapping).map_err(Failure::usage)?;
+        Ok((name.clone(), Arc::new(Format::Json(Arc::new(mapping)))))
+    };
+    let mappings = config.mappings.iter().map(compile).collect::<Result<_, Failure>>()?;
+    Ok(Formats::with_mappings(mappings))
 }
 
 fn unknown_format(name: &str, config: &Config) -> Failure {
@@ -100,6 +111,7 @@ pub fn store(
     let options = StoreOptions {
         zone,
         sync: config.store.sync,
+        open_files_max: Descriptors::raise().store(),
         index_request_ids: searchable,
         spill: SpillOptions {
             bytes_max: config.store.spill_bytes.0,
@@ -132,6 +144,7 @@ pub fn settings(
     Ok(Settings {
         store,
         key,
+        formats: formats(&config)?,
         descriptions: config.read_descriptions().map_err(Failure::usage)?,
         sources,
         cluster: None,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery};
 use spoor_dataflow::service::{PushAnswer, ServiceError, View};
@@ -163,6 +164,7 @@ fn start_one(dir: &TempDir, cluster: Option<Membership>, workers: usize) -> Engi
         key: key(),
         applications: Default::default(),
         descriptions: Descriptions::default(),
+        formats: Formats::default(),
         sources: Vec::new(),
         cluster,
         workers,

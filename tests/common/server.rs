@@ -23,7 +23,8 @@ const GREETING: &str = "GraphQL at http://";
 /// A running `spoor serve`. It is killed when it is dropped before it was stopped.
 pub struct Server {
     child: Child,
-    address: String,
+    /// Where it listens.
+    pub address: String,
     /// Its standard input, until it is closed.
     pub stdin: Option<ChildStdin>,
 }
@@ -59,10 +60,22 @@ pub fn read_log(stderr: ChildStderr) -> (mpsc::Receiver<String>, JoinHandle<Stri
 impl Server {
     /// Starts one over a store and waits until it listens.
     pub fn start(state: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_spoor"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--state"])
-            .arg(state)
-            .args(args)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spoor"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(state).args(args);
+        Self::run(&mut command)
+    }
+
+    /// Starts one that may have so many files and connections open.
+    pub fn start_limited(state: &Path, descriptors: u32) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {descriptors}; exec \"$@\"");
+        command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_spoor")]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(state);
+        Self::run(&mut command)
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -94,8 +107,13 @@ impl Server {
 
     /// The head of a request that announces a body.
     pub fn head(&self, path: &str, bytes: usize) -> String {
+        self.head_with(path, "", bytes)
+    }
+
+    /// The same with further header lines.
+    fn head_with(&self, path: &str, headers: &str, bytes: usize) -> String {
         format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\
              content-type: application/json\r\ncontent-length: {bytes}\r\n\r\n",
             self.address
         )
@@ -103,8 +121,13 @@ impl Server {
 
     /// Posts a body and reads the answer.
     pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.post_with(path, "", body)
+    }
+
+    /// The same with further header lines, each with its end.
+    pub fn post_with(&self, path: &str, headers: &str, body: &str) -> Answer {
         let mut stream = self.connect();
-        let request = [&self.head(path, body.len()), body].concat();
+        let request = [&self.head_with(path, headers, body.len()), body].concat();
         stream.write_all(request.as_bytes()).expect("it reads the request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
@@ -113,7 +136,10 @@ impl Server {
         Answer {
             status: status.expect("an answer has a status"),
             head: head.to_ascii_lowercase(),
-            body: serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}")),
+            body: match body {
+                "" => Value::Null,
+                body => serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {answer}")),
+            },
         }
     }
 

@@ -20,7 +20,7 @@ pub enum BadCode {
     BadField,
     /// A line that is not of the access log's format.
     BadLine,
-    /// A line longer than [`crate::source::LINE_BYTES_MAX`].
+    /// A record longer than [`crate::source::RECORD_BYTES_MAX`].
     TooLong,
 }
 

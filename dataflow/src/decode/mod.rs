@@ -8,6 +8,7 @@ mod access_log;
 pub mod compress;
 pub mod detect;
 pub mod error;
+pub mod formats;
 mod har;
 mod json;
 pub mod mapping;
@@ -29,9 +30,10 @@ use spoor_operators::request::Request;
 
 use error::Refusal;
 pub use error::{BadCode, BadRecord};
+pub use formats::Formats;
 pub use mapping::Mapping;
 
-use crate::source::{Chunk, Content, LINE_BYTES_MAX};
+use crate::source::{Chunk, Content, RECORD_BYTES_MAX};
 
 /// Largest document: a HAR, or JSON whose mapping unwraps records, which is held in memory whole.
 pub const DOCUMENT_BYTES_MAX: usize = 256 << 20;
@@ -118,10 +120,11 @@ impl Decoder {
     /// Calls `each` for every record of the chunk, in order. Blank lines are nothing.
     pub fn decode(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         if chunk.content == Content::TooLong {
-            let reason = format!("the line has more than {LINE_BYTES_MAX} bytes");
-            let bad = Refusal { code: BadCode::TooLong, reason };
-            each(Err(bad.at(chunk.offset, FIRST_LINE, 0..chunk.bytes.len())), &chunk.bytes);
+            each(Err(too_long().at(chunk.offset, FIRST_LINE, 0..chunk.bytes.len())), &chunk.bytes);
             return;
+        }
+        if chunk.content == Content::Array {
+            return self.array(chunk, each);
         }
         match &*chunk.format {
             Format::Ndjson => self.json_lines(chunk, each, ndjson::read),
@@ -152,7 +155,7 @@ impl Decoder {
             let done = match text {
                 None => Err(not_utf8()),
                 Some(text) if text.trim_ascii().is_empty() => continue,
-                Some(text) => read(text.strip_prefix('\u{feff}').unwrap_or(text), &mut request),
+                Some(text) => fits(&line).and_then(|()| read(without_mark(text), &mut request)),
             };
             let offset = chunk.offset + line.range.start as u64;
             self.hand_over(chunk, line, offset, request, done, each);
@@ -170,7 +173,7 @@ impl Decoder {
                 continue;
             }
             let mut request = Request::default();
-            let done = access_log::read(&text, &mut request);
+            let done = fits(&line).and_then(|()| access_log::read(&text, &mut request));
             let offset = chunk.offset + line.range.start as u64;
             self.hand_over(chunk, line, offset, request, done, each);
         }
@@ -183,7 +186,8 @@ impl Decoder {
             if bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let tree = std::str::from_utf8(bytes).map_err(|_| not_utf8()).and_then(tree);
+            let text = fits(&line).and_then(|()| utf8(bytes));
+            let tree = text.and_then(tree);
             self.hand_over_mapped(chunk, line, mapping, tree, each);
         }
     }
@@ -198,9 +202,11 @@ impl Decoder {
     ) {
         let mut number = 0;
         let Ok(text) = std::str::from_utf8(&chunk.bytes) else {
-            return self.refuse(chunk, Line::whole(chunk), 0, not_utf8(), each);
+            return self.refuse(chunk, Line::whole(chunk), chunk.offset, not_utf8(), each);
         };
-        for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        for document in
+            serde_json::Deserializer::from_str(without_mark(text)).into_iter::<&RawValue>()
+        {
             let records = document
                 .map_err(|error| json::bad_json(&error))
                 .and_then(|document| json::records(document, pointer));
@@ -208,13 +214,14 @@ impl Decoder {
                 // What follows broken JSON cannot be told apart.
                 Err(refusal) => {
                     let line = Line { number: number + 1, range: 0..text.len() };
-                    self.refuse(chunk, line, number, refusal, each);
+                    self.refuse(chunk, line, chunk.offset + number, refusal, each);
                     number += 1;
                 }
                 Ok(records) => {
                     for record in records {
                         let line = Line::within(text, record, number);
-                        self.hand_over_mapped(chunk, line, mapping, tree(record.get()), each);
+                        let tree = fits(&line).and_then(|()| tree(record.get()));
+                        self.hand_over_mapped(chunk, line, mapping, tree, each);
                         number += 1;
                     }
                 }
@@ -231,7 +238,7 @@ impl Decoder {
         each: &mut Each<'_>,
     ) {
         let offset = if mapping.unwraps() {
-            line.number - FIRST_LINE
+            chunk.offset + (line.number - FIRST_LINE)
         } else {
             chunk.offset + line.range.start as u64
         };
@@ -245,22 +252,48 @@ impl Decoder {
         }
     }
 
-    /// A HAR: offsets are the entries' indices.
+    /// One JSON array of records that otherwise come one a line.
+    fn array(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
+        let text = utf8(&chunk.bytes).map(without_mark);
+        let records = text.and_then(|text| {
+            serde_json::from_str::<Vec<&RawValue>>(text).map_err(|error| json::bad_json(&error))
+        });
+        let records = match records {
+            Ok(records) => records,
+            Err(refusal) => {
+                return self.refuse(chunk, Line::whole(chunk), chunk.offset, refusal, each);
+            }
+        };
+        let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
+        for (index, record) in (0..).zip(records) {
+            let line = Line::within(text, record, index);
+            let record = fits(&line).map(|()| record.get());
+            if let Format::Json(mapping) = &*chunk.format {
+                self.hand_over_mapped(chunk, line, mapping, record.and_then(tree), each);
+                continue;
+            }
+            let mut request = Request::default();
+            let done = record.and_then(|record| ndjson::read(record, &mut request));
+            let offset = chunk.offset + line.range.start as u64;
+            self.hand_over(chunk, line, offset, request, done, each);
+        }
+    }
+
+    /// A HAR: offsets are the entries' indices, behind where the chunk begins.
     fn archive(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
-        let text = std::str::from_utf8(&chunk.bytes).map_err(|_| not_utf8());
-        let text = text.map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+        let text = utf8(&chunk.bytes).map(without_mark);
         let entries = match text.and_then(har::entries) {
             Ok(entries) => entries,
             Err(refusal) => {
-                return self.refuse(chunk, Line::whole(chunk), 0, refusal, each);
+                return self.refuse(chunk, Line::whole(chunk), chunk.offset, refusal, each);
             }
         };
         let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
         for (index, entry) in (0..).zip(entries) {
             let line = Line::within(text, entry, index);
             let mut request = Request::default();
-            let done = har::read(entry.get(), &mut request);
-            self.hand_over(chunk, line, index, request, done, each);
+            let done = fits(&line).and_then(|()| har::read(entry.get(), &mut request));
+            self.hand_over(chunk, line, chunk.offset + index, request, done, each);
         }
     }
 
@@ -302,6 +335,25 @@ impl Decoder {
 
 fn tree(text: &str) -> Result<Value, Refusal> {
     serde_json::from_str(text).map_err(|error| json::bad_json(&error))
+}
+
+fn too_long() -> Refusal {
+    let reason = format!("the record has more than {RECORD_BYTES_MAX} bytes");
+    Refusal { code: BadCode::TooLong, reason }
+}
+
+/// Whether a record is short enough to be read.
+fn fits(line: &Line) -> Result<(), Refusal> {
+    if line.range.len() > RECORD_BYTES_MAX { Err(too_long()) } else { Ok(()) }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+/// A text without its byte order mark.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn not_utf8() -> Refusal {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::mail::Note;
 use crate::engine::plan::{EpochPlan, Origin};
-use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
+use crate::service::{Push, PushAnswer, RuleChange, RuleChangeError, ServiceError};
 use crate::source::SourceId;
 
 /// Answers a push.
@@ -25,10 +25,8 @@ pub type RuleReply = oneshot::Sender<Result<RuleChange, RuleChangeError>>;
 pub enum Command {
     /// Take records.
     Push {
-        /// Native NDJSON.
-        body: Bytes,
-        /// Makes a repeat harmless.
-        key: Option<String>,
+        /// What to take.
+        push: Push,
         /// Where the answer goes.
         reply: PushReply,
     },
@@ -55,8 +53,8 @@ pub enum Command {
 pub struct PendingPush {
     /// Which requests are its.
     pub origin: Origin,
-    /// Under which its answer is remembered.
-    pub key: Option<String>,
+    /// Under which its answer is remembered, with the hash of what was pushed.
+    pub key: Option<(String, [u8; 32])>,
     /// Who waits.
     pub replies: Vec<PushReply>,
 }

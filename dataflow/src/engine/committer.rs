@@ -245,9 +245,9 @@ impl Committer {
             commit.blobs.push((keys::FIRST_DAY.into(), Some(first.0.to_be_bytes().to_vec())));
         }
         for (key, answer) in answered {
-            if let Some(key) = &key.0 {
-                let text = serde_json::to_vec(answer).expect("an answer is plain data");
-                commit.answers.push((answers::push_key(key).to_vec(), text));
+            if let Some((key, content)) = &key.0 {
+                let kept = answers::pushed(answer, *content);
+                commit.answers.push((answers::push_key(key).to_vec(), kept));
             }
         }
         commit
@@ -270,8 +270,8 @@ impl Committer {
     }
 }
 
-/// The key under which a push's answer is remembered, if any.
-struct PendingKey(Option<String>);
+/// The key under which a push's answer is remembered, if any, with the hash of what was pushed.
+struct PendingKey(Option<(String, [u8; 32])>);
 
 /// A duplicate was counted as accepted when it was decoded.
 fn mark_duplicates(counts: &mut SourceCounts, duplicates: u64) {

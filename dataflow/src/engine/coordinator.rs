@@ -16,16 +16,14 @@ use spoor_operators::rules::RuleSet;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::{Day, Epoch};
 
-use crate::decode::Format;
 use crate::engine::command::{Closed, Command, PendingChange, PendingPush, PushReply, RuleReply};
 use crate::engine::inputs::FromSource;
 use crate::engine::limits::EPOCHS_IN_FLIGHT_MAX;
 use crate::engine::mail::{Mail, Note, Turn};
 use crate::engine::plan::{EpochPlan, Origin, Plan, Task};
 use crate::engine::regroup::Regroup;
-use crate::engine::{Context, LEADER};
-use crate::service::RuleChangeError;
-use crate::source::Chunk;
+use crate::engine::{Context, LEADER, answers};
+use crate::service::{Push, RuleChangeError, ServiceError};
 
 /// See the module's description.
 pub struct Coordinator {
@@ -41,7 +39,8 @@ pub struct Coordinator {
     has_work: bool,
     push_offset: u64,
     live_sources: usize,
-    keys_in_flight: HashMap<String, Epoch>,
+    /// Keys of pushes and changes that wait for their commit, hashed, with its epoch.
+    keys_in_flight: HashMap<[u8; 16], Epoch>,
     deferred: Vec<Command>,
     stopping: bool,
     role: Role,
@@ -294,9 +293,9 @@ impl Coordinator {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Push { body, key, reply } => self.push(body, key, reply),
+            Command::Push { push, reply } => self.push(push, reply),
             Command::Change { edit, expected, key, reply } => {
-                self.change(&edit, expected, key, reply);
+                self.change(edit, expected, key, reply);
             }
             Command::Committed => self.committed(),
             Command::Told(from, note) => self.told(from, note),
@@ -368,28 +367,47 @@ impl Coordinator {
         Arc::new(Regroup::new(version, effective, total, self.context.workers))
     }
 
-    fn push(&mut self, body: Bytes, key: Option<String>, reply: PushReply) {
-        if let Some(key) = &key {
-            if let Some(answer) = self.context.remembered_push(key) {
+    fn push(&mut self, push: Push, reply: PushReply) {
+        let mut used = None;
+        if let Some(key) = &push.key {
+            let content = push.content_hash();
+            if let Some(answer) = self.context.remembered_push(key, content) {
                 let _ = reply.send(answer);
                 return;
             }
-            if let Some(pending) = self.open.pushes.iter_mut().find(|p| p.key.as_ref() == Some(key))
-            {
-                pending.replies.push(reply);
+            let of_key = |known: &&mut PendingPush| {
+                known.key.as_ref().is_some_and(|(known, _)| known == key)
+            };
+            if let Some(pending) = self.open.pushes.iter_mut().find(of_key) {
+                if pending.key.as_ref().is_some_and(|(_, known)| *known == content) {
+                    pending.replies.push(reply);
+                } else {
+                    let _ = reply.send(Err(ServiceError::KeyReused));
+                }
                 return;
             }
-            let epoch = self.open.plan.epoch;
-            if self.keys_in_flight.contains_key(key) {
+            let in_flight = answers::push_key(key);
+            if self.keys_in_flight.contains_key(&in_flight) {
                 // Its first use waits for its commit: looked at again when that is done.
-                self.deferred.push(Command::Push { body, key: Some(key.clone()), reply });
+                self.deferred.push(Command::Push { push, reply });
                 return;
             }
-            self.keys_in_flight.insert(key.clone(), epoch);
+            used = Some((key.clone(), content, in_flight));
         }
-        let origin = Origin::push(self.context.process, self.open.pushes.len() as u32);
         let name = Arc::clone(&self.context.push_source);
-        let mut chunk = Chunk::whole(name, Arc::new(Format::Ndjson), body);
+        let chunk = self.context.formats.chunk(name, push.format.as_deref(), push.body);
+        let mut chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(text) => {
+                let _ = reply.send(Err(ServiceError::UnknownFormat(text)));
+                return;
+            }
+        };
+        let key = used.map(|(key, content, in_flight)| {
+            self.keys_in_flight.insert(in_flight, self.open.plan.epoch);
+            (key, content)
+        });
+        let origin = Origin::push(self.context.process, self.open.pushes.len() as u32);
         chunk.offset = self.push_offset;
         chunk.end += self.push_offset;
         self.push_offset = chunk.end;
@@ -401,21 +419,29 @@ impl Coordinator {
 
     fn change(
         &mut self,
-        edit: &RuleEdit,
+        edit: Box<RuleEdit>,
         expected: Option<u64>,
         key: Option<String>,
         reply: RuleReply,
     ) {
-        let edited_with = serde_json::to_vec(edit).unwrap_or_default();
-        if let Some(key) = &key
-            && let Some(answer) = self.context.remembered_change(key, &edited_with)
-        {
-            let _ = reply.send(answer);
-            return;
+        let edited_with = serde_json::to_vec(&edit).unwrap_or_default();
+        if let Some(used) = &key {
+            if let Some(answer) = self.context.remembered_change(used, &edited_with) {
+                let _ = reply.send(answer);
+                return;
+            }
+            if self.keys_in_flight.contains_key(&answers::change_key(used)) {
+                // Its first use waits for its commit: looked at again when that is done.
+                self.deferred.push(Command::Change { edit, expected, key, reply });
+                return;
+            }
         }
-        match self.changed(edit, expected) {
+        match self.changed(&edit, expected) {
             Ok((rules, compiled)) => {
                 let epoch = self.close();
+                if let Some(used) = &key {
+                    self.keys_in_flight.insert(answers::change_key(used), epoch);
+                }
                 self.rules = compiled;
                 self.regroup = Some(self.new_regroup(rules.version, epoch));
                 let key = key.map(|key| (key, edited_with));

@@ -23,7 +23,7 @@ use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
 use crate::query::DeadLetter;
 use crate::service::PushError;
-use crate::source::RAW_BYTES_MAX;
+use crate::source::{Content, RAW_BYTES_MAX};
 
 type Update = (Assigned, u64, isize);
 
@@ -80,11 +80,14 @@ impl ChunkReader {
     fn read(&mut self, plan: &EpochPlan, task: &Task) -> Vec<Assigned> {
         let mut reading = Reading::new(plan, task);
         let scratch = &mut self.scratch;
-        self.decoder.decode(&task.chunk, &mut |record, raw| match record {
-            Ok(mut request) => reading.request(&mut request, raw, scratch),
-            Err(bad) => {
-                reading.outcomes.counts.bad += 1;
-                reading.refuse(bad.code.as_str(), bad.reason, bad.offset, bad.line, raw);
+        self.decoder.decode(&task.chunk, &mut |record, raw| {
+            reading.seen += 1;
+            match record {
+                Ok(mut request) => reading.request(&mut request, raw, scratch),
+                Err(bad) => {
+                    reading.outcomes.counts.bad += 1;
+                    reading.refuse(bad.code.as_str(), bad.reason, bad.offset, bad.line, raw);
+                }
             }
         });
         reading.finish()
@@ -99,6 +102,8 @@ struct Reading<'a> {
     arena: Vec<u8>,
     outcomes: Outcomes,
     letters: Vec<DeadLetter>,
+    /// Records seen.
+    seen: u64,
     latest: Option<EventTime>,
 }
 
@@ -111,6 +116,7 @@ impl<'a> Reading<'a> {
             arena: Vec::with_capacity(task.chunk.bytes.len()),
             outcomes: Outcomes::default(),
             letters: Vec::new(),
+            seen: 0,
             latest: plan.future_ms.map(|ms| EventTime(wall_clock().0.saturating_add_unsigned(ms))),
         }
     }
@@ -144,7 +150,12 @@ impl<'a> Reading<'a> {
         let at = if at < chunk.bytes.len() { at } else { 0 };
         let offset = chunk.offset + at as u64;
         // Only an answer shows the line, so only for what it has room for are lines counted.
-        let line = if self.answers() { line_at(&chunk.bytes, at) } else { 0 };
+        let by_number = chunk.content == Content::Array || chunk.format.is_document();
+        let line = match self.answers() {
+            true if by_number => self.seen,
+            true => line_at(&chunk.bytes, at),
+            false => 0,
+        };
         self.refuse(code, reason.into(), offset, line, raw);
     }
 

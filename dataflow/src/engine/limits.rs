@@ -46,8 +46,6 @@ pub const FEED_PROGRESS: Duration = Duration::from_secs(10);
 pub const FEED_SUBSCRIBERS_MAX: usize = 1000;
 /// Sessions in a snapshot.
 pub const FEED_SNAPSHOT_MAX: usize = 10_000;
-/// Answers remembered for repeated pushes and mutations.
-pub const REMEMBERED_ANSWERS_MAX: usize = 10_000;
 /// Longest time a worker sleeps when nothing wakes it.
 pub const PARK_MAX: Duration = Duration::from_millis(20);
 /// How long a process that fails goes on so that the others of its cluster hear why.

@@ -52,6 +52,7 @@ use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
 use crate::cluster::{ClusterError, Membership, Ownership};
+use crate::decode::Formats;
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
 use crate::engine::ask::lists::Lists;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub applications: Applications,
     /// API descriptions.
     pub descriptions: Descriptions,
+    /// Formats of pushes.
+    pub formats: Formats,
     /// What is read, besides what is pushed.
     pub sources: Vec<Named>,
     /// The cluster this process belongs to; none: it is alone.
@@ -209,6 +212,7 @@ pub struct Context {
     key: SecretKey,
     applications: Applications,
     descriptions: Descriptions,
+    pub(crate) formats: Formats,
     /// Everything that was taken is committed, and nothing more comes.
     drained: AtomicBool,
     stopped: AtomicBool,
@@ -276,12 +280,18 @@ impl Context {
         Some(Day(today.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX))))
     }
 
-    /// What a push with this key was answered, if it was.
-    pub(crate) fn remembered_push(&self, key: &str) -> Option<Result<PushAnswer, ServiceError>> {
+    /// What a push with this key was answered, if it was; refused if another body was pushed.
+    pub(crate) fn remembered_push(
+        &self,
+        key: &str,
+        content: [u8; 32],
+    ) -> Option<Result<PushAnswer, ServiceError>> {
         let answer = self.store.answered(&answers::push_key(key)).transpose()?;
         Some(match answer {
-            Ok(answer) => serde_json::from_slice(&answer)
-                .map_err(|error| ServiceError::Store(error.to_string())),
+            Ok(answer) => match answers::read_pushed(&answer, content) {
+                Ok(answer) => answer.ok_or(ServiceError::KeyReused),
+                Err(error) => Err(ServiceError::Store(error.to_string())),
+            },
             Err(error) => Err(ServiceError::Store(error.to_string())),
         })
     }

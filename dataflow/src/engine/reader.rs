@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use crossbeam_channel::Sender;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
@@ -18,8 +17,8 @@ use crate::engine::command::Command;
 use crate::engine::feed::EngineFeed;
 use crate::engine::limits::{EPOCH_WAIT, PUSHES_WAITING_MAX};
 use crate::service::{
-    Ingest, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError, Services,
-    View,
+    Ingest, Push, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError,
+    Services, View,
 };
 use crate::store::StoreView;
 
@@ -139,30 +138,25 @@ struct EngineIngest {
 }
 
 impl Ingest for EngineIngest {
-    fn push(
-        &self,
-        body: Bytes,
-        key: Option<String>,
-    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
-        match (elsewhere(&self.context), key) {
-            (Some(peers), Some(key)) => forward::push(&self.context, peers, body, key),
-            (_, key) => push(&self.pushes, body, key),
+    fn take(&self, push: Push) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+        match elsewhere(&self.context) {
+            Some(peers) if push.key.is_some() => forward::push(&self.context, peers, push),
+            _ => take(&self.pushes, push),
         }
     }
 }
 
 /// Has the coordinator of this process take records. Few wait for it: callers at the same instant
 /// may exceed [`PUSHES_WAITING_MAX`] by their number.
-pub(crate) fn push(
+pub(crate) fn take(
     pushes: &Sender<Command>,
-    body: Bytes,
-    key: Option<String>,
+    push: Push,
 ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
     let (reply, answer) = oneshot::channel();
     if pushes.len() >= PUSHES_WAITING_MAX {
         let error = ServiceError::Limit("too many pushes wait; try again later".into());
         let _ = reply.send(Err(error));
-    } else if let Err(error) = pushes.send(Command::Push { body, key, reply })
+    } else if let Err(error) = pushes.send(Command::Push { push, reply })
         && let Command::Push { reply, .. } = error.0
     {
         let _ = reply.send(Err(ServiceError::Stopped));

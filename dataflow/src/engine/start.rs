@@ -220,6 +220,7 @@ fn context(
         key: settings.key,
         applications: settings.applications,
         descriptions: settings.descriptions,
+        formats: settings.formats,
         drained: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),

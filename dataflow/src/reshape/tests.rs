@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::cluster::{Membership, Ownership};
+use crate::decode::Formats;
 use crate::engine::divide::read_row;
 use crate::engine::{Engine, EngineError, EpochLimits, Settings, keys};
 use crate::query::{Overview, SourceCounts, Status, Totals};
@@ -73,6 +74,7 @@ impl Stores {
             key: KEY,
             applications: Applications::default(),
             descriptions: Descriptions::default(),
+            formats: Formats::default(),
             sources: Vec::new(),
             cluster: (hosts.len() > 1).then_some(membership),
             workers,

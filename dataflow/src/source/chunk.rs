@@ -12,8 +12,9 @@ use crate::decode::Format;
 
 /// Bytes a source gathers before it hands over a chunk.
 pub const CHUNK_BYTES: usize = 1 << 20;
-/// Longest line, in bytes without its line feed. A longer one is a bad record and is not kept.
-pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Longest record in bytes, however it arrives: a line without its line feed, or an element of a
+/// JSON array, an archive or a mapped document. A longer one is a bad record.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Bytes kept of a line that is too long, or of any bad record in the dead letters.
 pub const RAW_BYTES_MAX: usize = 4 << 10;
 
@@ -27,8 +28,10 @@ pub enum Content {
     /// Whole records.
     #[default]
     Records,
-    /// The first bytes of one line that is longer than [`LINE_BYTES_MAX`].
+    /// The first bytes of one line that is longer than [`RECORD_BYTES_MAX`].
     TooLong,
+    /// One JSON array of records, of a format that otherwise has one JSON value a line.
+    Array,
 }
 
 /// Whole records of one source.

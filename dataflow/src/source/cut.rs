@@ -5,12 +5,12 @@
 
 use bytes::Bytes;
 
-use super::chunk::{CHUNK_BYTES, Content, LINE_BYTES_MAX, RAW_BYTES_MAX};
+use super::chunk::{CHUNK_BYTES, Content, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// Most bytes the buffer takes: a line of the greatest length and one more byte to see that it is
 /// longer.
-const BUFFER_BYTES: usize = LINE_BYTES_MAX + 1;
-const _: () = assert!(CHUNK_BYTES <= LINE_BYTES_MAX);
+const BUFFER_BYTES: usize = RECORD_BYTES_MAX + 1;
+const _: () = assert!(CHUNK_BYTES <= RECORD_BYTES_MAX);
 
 /// When to cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Cutter {
         }
         match memchr::memrchr(b'\n', &self.buffer) {
             Some(at) => Some(self.records(at + 1)),
-            None if len > LINE_BYTES_MAX => {
+            None if len > RECORD_BYTES_MAX => {
                 let head = Bytes::copy_from_slice(&self.buffer[..RAW_BYTES_MAX]);
                 self.skipping = Some((self.start, head));
                 self.skip(when)
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_is_not_kept() {
-        let max = LINE_BYTES_MAX;
+        let max = RECORD_BYTES_MAX;
         for (len, long) in [(max, false), (max + 1, true), (3 * max, true)] {
             for feed in ["\n", ""] {
                 let text = [b"a\n", &vec![b'x'; len][..], feed.as_bytes()].concat();

@@ -624,7 +624,7 @@ impl Log {
         let piece = self.cutter.cut(when)?;
         self.place.offset = piece.end;
         self.place.tail = match piece.content {
-            Content::Records => Stretch::of_end(&piece.bytes),
+            Content::Records | Content::Array => Stretch::of_end(&piece.bytes),
             Content::TooLong => Stretch::default(),
         };
         Some(piece)

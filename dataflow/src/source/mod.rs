@@ -21,7 +21,7 @@ pub mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use chunk::{CHUNK_BYTES, Chunk, Content, LINE_BYTES_MAX, RAW_BYTES_MAX, SourceId};
+pub use chunk::{CHUNK_BYTES, Chunk, Content, RAW_BYTES_MAX, RECORD_BYTES_MAX, SourceId};
 
 use crate::decode::Format;
 use opening::Stop;

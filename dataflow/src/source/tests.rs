@@ -127,7 +127,7 @@ fn what_precedes_a_damage_is_delivered_then_the_place_is_told() {
 #[test]
 fn a_line_without_end_does_not_fill_memory() {
     let place = Place::new();
-    let huge = "x".repeat(5 * LINE_BYTES_MAX);
+    let huge = "x".repeat(5 * RECORD_BYTES_MAX);
     let path = place.file("log", format!("{}{huge}\n{}", line("/a"), line("/b")));
     let chunks = drain(&mut *open(&file(&path), 0).unwrap()).unwrap();
     let kinds: Vec<_> = chunks.iter().map(|chunk| (chunk.content, chunk.bytes.len())).collect();

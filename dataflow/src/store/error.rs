@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use spoor_operators::wire::Malformed;
 
+use crate::patience;
 use crate::service::ServiceError;
 
 /// A failure of the store.
@@ -34,6 +35,9 @@ pub enum StoreError {
         /// Why.
         error: std::io::Error,
     },
+    /// Nobody waits for what was read.
+    #[error("the read was given up: nobody waits for its answer")]
+    Unwanted,
     /// The disk is full, or a limit on the size of files was hit.
     #[error(
         "there is no room for the store: {0}; make room and start again, nothing acknowledged is \
@@ -224,10 +228,16 @@ impl From<Malformed> for StoreError {
     }
 }
 
+/// Ends a read that nobody waits for.
+pub(super) fn keep_on() -> Result<(), StoreError> {
+    if patience::has_ended() { Err(StoreError::Unwanted) } else { Ok(()) }
+}
+
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Limit(text) => Self::Limit(text),
+            StoreError::Unwanted => Self::Unwanted,
             other => Self::Store(other.to_string()),
         }
     }

@@ -17,9 +17,12 @@ use spoor_operators::session::{Session, SessionView};
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::{Day, EventTime};
 
+use super::error::keep_on;
 use super::facets::{Facets, Row};
 use super::keys::{self, IndexKind, Offset};
-use super::limits::{BUCKET_KEYS_MAX, LOOKUP_BATCH, POSTINGS_MAX, SORT_RUN, WALK_MAX};
+use super::limits::{
+    BUCKET_KEYS_MAX, LOOKUP_BATCH, PAGE_BYTES_MAX, POSTINGS_MAX, SORT_RUN, WALK_MAX,
+};
 use super::plan::{Lead, Plan};
 use super::postings::{self, Term};
 use super::view::{StoreView, check_page};
@@ -63,6 +66,10 @@ struct Collector<'a> {
     /// One more than the page has, to know whether more follow.
     room: usize,
     kept: BinaryHeap<(Place, Vec<u8>)>,
+    /// Bytes of the rows that are kept.
+    kept_bytes: usize,
+    /// Rows were let go because the page had grown too large.
+    cut: bool,
     matching: u64,
     examined: usize,
     /// Everything has to be looked at.
@@ -80,6 +87,8 @@ impl<'a> Collector<'a> {
             after: query.after.as_ref().map(place),
             room: query.first + 1,
             kept: BinaryHeap::new(),
+            kept_bytes: 0,
+            cut: false,
             matching: 0,
             examined: 0,
             exhaustive: count || query.order.by != Statistic::Start,
@@ -88,6 +97,7 @@ impl<'a> Collector<'a> {
 
     /// Looks at a row. To be called once for each session.
     fn row(&mut self, row: &[u8]) -> Result<(), StoreError> {
+        keep_on()?;
         self.examined += 1;
         let session = Row { session: SessionView::new(row)?, view: self.view };
         let place =
@@ -98,12 +108,30 @@ impl<'a> Collector<'a> {
         }
         self.matching += 1;
         if listed {
+            self.kept_bytes += row.len();
             self.kept.push((place, row.to_vec()));
-            if self.kept.len() > self.room {
-                self.kept.pop();
-            }
+            self.make_fit();
         }
         Ok(())
+    }
+
+    /// Lets go of what comes last in the order until the rest is few and small enough. Whatever
+    /// was let go for its size stays out, so that the page remains the beginning of the list.
+    fn make_fit(&mut self) {
+        if self.kept.len() > self.room {
+            self.let_go();
+        }
+        while self.kept_bytes > PAGE_BYTES_MAX && self.kept.len() > 1 {
+            self.let_go();
+            self.room = self.kept.len();
+            self.cut = true;
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some((_, row)) = self.kept.pop() {
+            self.kept_bytes -= row.len();
+        }
     }
 
     fn has_room(&self, place: &Place) -> bool {
@@ -136,7 +164,7 @@ impl<'a> Collector<'a> {
     }
 
     fn page(self, first: usize, total: Option<u64>) -> Result<SessionPage, StoreError> {
-        let has_next = self.kept.len() > first;
+        let has_next = self.cut || self.kept.len() > first;
         let rows = self.kept.into_sorted_vec();
         let decode = |(_, row): (Place, Vec<u8>)| Ok(Arc::new(Session::decode(&row)?));
         let sessions = rows.into_iter().take(first).map(decode).collect::<Result<_, StoreError>>();
@@ -310,6 +338,7 @@ impl StoreView {
             let mut parts = self.range(Family::Index, &bucket);
             parts.seek_to_first();
             while let Some(part) = parts.value() {
+                keep_on()?;
                 postings::read_term(part, *term, &mut found)?;
                 read += 1;
                 if found.len() > limit || read > BUCKET_KEYS_MAX {
@@ -363,6 +392,7 @@ impl StoreView {
         let prefix = keys::identity_head(day, head);
         rows.seek(prefix);
         while let Some(key) = rows.key().filter(|key| key.starts_with(&prefix)) {
+            keep_on()?;
             let (_, identity, start) = keys::parse_session(key)?;
             let first = rows.value().map(SessionView::new).transpose()?;
             let found = first.is_some_and(|first| start <= at && at <= first.end)

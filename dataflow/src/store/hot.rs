@@ -15,6 +15,7 @@ use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{DayKey, Sessions};
 use spoor_operators::time::{Day, Epoch, EventTime};
 
+use super::error::keep_on;
 use super::limits::LOG_BYTES_MAX;
 use super::{Family, Inner, Store, StoreError, keys, log};
 
@@ -43,6 +44,7 @@ impl Inner {
         let mut entries = self.db.raw_iterator_cf_opt(self.cf(family), options);
         entries.seek(prefix);
         while let Some((key, value)) = entries.item().filter(|(key, _)| key.starts_with(&prefix)) {
+            keep_on()?;
             visit(key, value)?;
             entries.next();
         }

@@ -26,5 +26,7 @@ pub const LOOKUP_BATCH: usize = if cfg!(test) { 3 } else { 256 };
 pub const SORT_RUN: usize = if cfg!(test) { 2 } else { 1024 };
 /// Steps of an overview.
 pub const OVERVIEW_STEPS_MAX: u64 = 10_000;
+/// Bytes of rows in a page; one that would have more is shorter than asked for.
+pub const PAGE_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 8 << 20 };
 /// Longest page of sessions, requests or dead letters.
 pub const PAGE_MAX: usize = 100_000;

@@ -82,6 +82,8 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// Write buffers of all column families together, in bytes.
     pub write_buffer_bytes: usize,
+    /// Files of the database open at one time.
+    pub open_files_max: usize,
     /// A commit waits until the disk has it: survives the loss of power, not only of the process.
     pub sync: bool,
     /// Keep an index of request ids: one entry a request.
@@ -131,6 +133,7 @@ impl Default for StoreOptions {
         Self {
             cache_bytes: 96 << 20,
             write_buffer_bytes: 96 << 20,
+            open_files_max: 1_024,
             sync: true,
             index_request_ids: true,
             spill: SpillOptions::default(),
@@ -176,6 +179,7 @@ const CHAINED_LOGS: &str = "track_and_verify_wals=true";
 pub(super) fn database(
     buffers: &WriteBufferManager,
     recovery: Recovery,
+    open_files_max: usize,
 ) -> Result<Options, rocksdb::Error> {
     let mut options = reading(buffers, recovery)?;
     options.create_if_missing(true);
@@ -184,7 +188,7 @@ pub(super) fn database(
     options.set_max_background_jobs(BACKGROUND_JOBS);
     options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_bytes_per_sync(1 << 20);
-    options.set_max_open_files(1024);
+    options.set_max_open_files(i32::try_from(open_files_max).unwrap_or(i32::MAX));
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(4 << 20);
     options.set_enable_write_thread_adaptive_yield(false);

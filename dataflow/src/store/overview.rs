@@ -12,6 +12,7 @@ use spoor_operators::time::{Day, DayZone, EventTime};
 use spoor_operators::totals::Totals;
 
 use super::batch::minute_of;
+use super::error::keep_on;
 use super::limits::OVERVIEW_STEPS_MAX;
 use super::view::StoreView;
 use super::{Family, StoreError, meta};
@@ -75,6 +76,7 @@ impl StoreView {
             if key.first() != Some(&meta::TOTALS) {
                 break;
             }
+            keep_on()?;
             let (minute, app, totals) = meta::parse_totals(&key, &value)?;
             if minute > last {
                 break;

@@ -15,8 +15,10 @@ use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::EventTime;
 
+use super::error::keep_on;
 use super::facets::request_matches;
 use super::hot::check_bytes;
+use super::limits::PAGE_BYTES_MAX;
 use super::view::{StoreView, check_page};
 use super::{StoreError, log};
 use crate::query::{
@@ -113,6 +115,7 @@ impl StoreView {
                 }
             };
             for request in requests.iter() {
+                keep_on()?;
                 if deriver.matches(group, request)? {
                     return Ok(true);
                 }
@@ -131,7 +134,9 @@ impl StoreView {
         let all = self.logged(key, session.start, session.end)?;
         let mut deriver = Deriver::new(&self.context.compiled);
         let (mut page, mut previous) = (RequestPage::default(), None);
+        let mut bytes = 0;
         for logged in &all {
+            keep_on()?;
             let step = previous.map(|previous: EventTime| logged.ts.0.saturating_sub(previous.0));
             previous = Some(logged.ts);
             if !deriver.matches(&query.filter, logged)? {
@@ -143,7 +148,9 @@ impl StoreView {
             if after.is_some_and(|(ts, after)| (logged.ts, id) <= (*ts, after.as_str())) {
                 continue;
             }
-            if page.requests.len() == query.first {
+            bytes += logged.stored.len();
+            let is_full = bytes > PAGE_BYTES_MAX && !page.requests.is_empty();
+            if page.requests.len() == query.first || is_full || page.has_next {
                 page.has_next = true;
                 continue;
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::service::{PushAnswer, View};
 use spoor_dataflow::store::{Store, StoreOptions};
@@ -33,6 +34,7 @@ pub fn settings(store: Store, workers: usize, cluster: Option<Membership>) -> Se
         key: KEY,
         applications: Applications::default(),
         descriptions: Descriptions::default(),
+        formats: Formats::default(),
         sources: Vec::new(),
         cluster,
         workers,

@@ -26,7 +26,7 @@ pub fn params(address: &str) -> Result<Params, String> {
 }
 
 /// `%xx` and `+` decoded; bytes that are no UTF-8 become U+FFFD.
-fn decode(text: &str) -> String {
+pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let (mut at, mut decoded) = (0, Vec::with_capacity(bytes.len()));

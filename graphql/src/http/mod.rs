@@ -5,32 +5,36 @@
 
 pub mod address;
 pub mod body;
+pub mod host;
 pub mod negotiate;
 pub mod origin;
 pub mod pages;
 pub mod push;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response as Answer, Value};
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::connections::Stopping;
 use crate::error::{Code, coded, is_request_error};
 use crate::execute::{Engine, Params, Prepared, to_json};
 use crate::{sse, ws};
-use body::BodyError;
+use body::{BodyError, Held};
 use negotiate::{Media, Outcome, is_json};
 
-/// Time a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer after which the connection is closed, because a part of the request is still to come.
+pub fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
 
 /// A refusal of the transport.
 fn refuse(status: StatusCode, code: Code, message: &str) -> Response {
@@ -52,20 +56,32 @@ pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: B
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, text);
     }
     let most = engine.options().body_bytes_max;
-    let body = match body::read(&headers, body, most, BODY_TIMEOUT).await {
-        Ok(body) => body,
+    let limits = &engine.options().bodies;
+    let received = match body::read(&headers, body, most, limits, engine.bodies()).await {
+        Ok(received) => received,
         Err(BodyError::TooLarge) => {
             let text = format!("the body is larger than {most} bytes");
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, &text);
         }
         Err(BodyError::Incomplete) => {
             let text = "the body did not arrive";
-            return refuse(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text);
+            return refuse(StatusCode::BAD_REQUEST, Code::BadRequest, text);
+        }
+        Err(BodyError::TooSlow) => {
+            let text = "the body arrives too slowly";
+            let refused = refuse(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, text);
+            return closing(refused);
+        }
+        Err(BodyError::NoRoom) => {
+            let text = "too many large bodies at one time; try again later";
+            let refused = refuse(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, text);
+            return closing(([(RETRY_AFTER, "1")], refused).into_response());
         }
     };
-    let params = serde_json::from_slice(&body)
+    let params = serde_json::from_slice(&received.bytes)
         .map_err(|error| format!("the body is no JSON: {error}"))
         .and_then(Params::from_json);
+    drop(received);
     match params {
         Ok(params) => answer(engine, media, params, false).await,
         Err(text) => refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &text),
@@ -76,11 +92,12 @@ pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: B
 pub async fn get(
     State(engine): State<Arc<Engine>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    stopping: Option<Extension<Stopping>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     if let Ok(upgrade) = upgrade {
-        return ws::upgrade(engine, upgrade);
+        return ws::upgrade(engine, upgrade, stopping.map(|stopping| stopping.0));
     }
     let query = query.unwrap_or_default();
     if query.is_empty() && pages::wants_html(&headers) {
@@ -128,9 +145,12 @@ async fn answer(engine: Arc<Engine>, media: Media, params: Params, read_only: bo
 }
 
 async fn execute(engine: &Engine, media: Media, prepared: Prepared) -> Response {
+    let budget = prepared.budget();
     let answer = engine.execute(prepared, &engine.request_id()).await;
     let outcome = outcome(&answer);
     let written = write(media, media.status(outcome), &answer);
+    // The answer takes its memory until the client has it.
+    let written = written.map(|body| Body::new(Held::new(body, budget)));
     if outcome == Outcome::TimedOut {
         return ([(RETRY_AFTER, "1")], written).into_response();
     }
@@ -140,7 +160,8 @@ async fn execute(engine: &Engine, media: Media, prepared: Prepared) -> Response 
 fn outcome(answer: &Answer) -> Outcome {
     let timed_out = |error: &async_graphql::ServerError| {
         let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-        code == Some(&Value::from(Code::Timeout.as_str()))
+        let is = |known: Code| code == Some(&Value::from(known.as_str()));
+        is(Code::Timeout) || is(Code::Unavailable)
     };
     if !is_request_error(answer) {
         Outcome::Executed

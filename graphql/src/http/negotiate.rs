@@ -24,7 +24,7 @@ pub enum Outcome {
     Executed,
     /// Refused before execution.
     Refused,
-    /// Took too long.
+    /// Took too long, or there was no room for its answer: to be tried again.
     TimedOut,
 }
 

@@ -1,6 +1,6 @@
 //! Who may call from a browser: our own pages, and the origins that are allowed by name.
 //!
-//! A browser tells where a script comes from in `Origin`; programs send none and are not asked.
+//! Nobody may ask for a host that is not known (`host.rs`). A browser tells where a script comes from in `Origin`; programs send none and are not asked.
 //! Everything but reading by GET is refused for other origins, WebSockets included, since browsers
 //! let any page open those.
 
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::host;
 use crate::execute::Engine;
 
 /// Where a request comes from.
@@ -31,7 +32,7 @@ enum Caller {
 fn caller(headers: &HeaderMap, allowed: &[String]) -> Caller {
     let Some(origin) = headers.get(ORIGIN) else { return Caller::Own };
     let Ok(origin) = origin.to_str() else { return Caller::Foreign };
-    if allowed.iter().any(|known| known == origin) {
+    if allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
         return Caller::Allowed;
     }
     let own = headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -44,14 +45,23 @@ fn caller(headers: &HeaderMap, allowed: &[String]) -> Caller {
 
 /// Refuses what other pages may not do, and adds the headers browsers ask for.
 pub async fn guard(State(engine): State<Arc<Engine>>, request: Request, next: Next) -> Response {
-    let caller = caller(request.headers(), &engine.options().allowed_origins);
+    let options = engine.options();
+    if let Some(host) = host::refused(request.uri(), request.headers(), &options.hosts) {
+        let text = format!(
+            "the host `{host:.80}` is not allowed; add it to `hosts` in `[server]` of the \
+             configuration\n"
+        );
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let caller = caller(request.headers(), &options.allowed_origins);
     let origin = request.headers().get(ORIGIN).cloned();
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let upgrades = request.headers().contains_key(UPGRADE);
     let preflight = *request.method() == Method::OPTIONS;
     let mut response = match caller {
         Caller::Foreign if !reads || upgrades => {
-            let text = "this origin is not allowed\n";
+            let text = "this origin is not allowed; add it to `allowed_origins` in `[server]` of \
+                        the configuration\n";
             (StatusCode::FORBIDDEN, text).into_response()
         }
         Caller::Allowed if preflight => StatusCode::NO_CONTENT.into_response(),

@@ -1,15 +1,16 @@
-//! `POST /v1/requests`: native NDJSON, answered when it is committed.
+//! `POST /v1/requests`: records, answered when they are committed.
 //!
-//! The body is one object or many lines, plain or gzip. A bad line does not fail the others: the
-//! answer has counts, and number, code and reason of each refused line. An `Idempotency-Key` makes
-//! a repeat harmless.
+//! The body is native records, as lines or as one JSON array, or whatever `?format=` names; plain or
+//! gzip. A bad record does not fail the others: the answer has counts, and number, code and reason
+//! of each refused one. When every record was refused the status is 422. An `Idempotency-Key` makes
+//! a repeat harmless. A push takes a place among those that are worked on when its body is there,
+//! so that slow clients keep nobody out.
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_ENCODING, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
@@ -17,17 +18,16 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::json;
-use spoor_dataflow::service::{PushAnswer, ServiceError};
+use spoor_dataflow::service::{Push, PushAnswer, ServiceError};
 use spoor_operators::time::Epoch;
 use tokio::time::timeout;
 
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Received};
+use super::{address, closing};
 use crate::execute::Engine;
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 128;
-/// Time a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a client that has to come back later is told to wait, in seconds.
 const RETRY_SECONDS: &str = "1";
 
@@ -38,6 +38,14 @@ enum Refusal {
     TooLarge(usize),
     #[error("the body did not arrive")]
     Incomplete,
+    #[error("the body arrives too slowly: at least {0} bytes in {1} s")]
+    TooSlow(usize, u64),
+    #[error("{0}")]
+    Parameter(String),
+    #[error("{0}")]
+    Format(String),
+    #[error("this Idempotency-Key was used for another body or format")]
+    KeyReused,
     #[error("the content encoding must be gzip, or none")]
     Encoding,
     #[error("the body is no gzip")]
@@ -56,7 +64,11 @@ impl Refusal {
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-            Self::Incomplete => (StatusCode::REQUEST_TIMEOUT, "incomplete"),
+            Self::Incomplete => (StatusCode::BAD_REQUEST, "incomplete"),
+            Self::TooSlow(..) => (StatusCode::REQUEST_TIMEOUT, "too_slow"),
+            Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            Self::Format(_) => (StatusCode::BAD_REQUEST, "unknown_format"),
+            Self::KeyReused => (StatusCode::CONFLICT, "key_reused"),
             Self::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding"),
             Self::Gzip => (StatusCode::BAD_REQUEST, "bad_gzip"),
             Self::Key => (StatusCode::BAD_REQUEST, "bad_key"),
@@ -75,33 +87,54 @@ impl IntoResponse for Refusal {
             Self::Limit(_) | Self::Stopped => {
                 (status, [(RETRY_AFTER, RETRY_SECONDS)], body).into_response()
             }
+            // The rest of the body is not waited for.
+            Self::TooSlow(..) | Self::TooLarge(_) => closing((status, body).into_response()),
             _ => (status, body).into_response(),
         }
     }
 }
 
 /// Takes a push.
-pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Body) -> Response {
-    push(&engine, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
+pub async fn post(
+    State(engine): State<Arc<Engine>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let query = query.unwrap_or_default();
+    push(&engine, &query, &headers, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn push(engine: &Engine, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
+async fn push(
+    engine: &Engine,
+    query: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let format = format(query)?;
     let key = idempotency_key(headers)?;
     let gzip = is_gzip(headers)?;
     let most = engine.options().push_bytes_max;
-    // Bodies are read only while there is room for them; the others wait in their sockets.
+    let limits = &engine.options().bodies;
+    let received = body::read(headers, body, most, limits, engine.bodies()).await;
+    let received = received.map_err(|error| match error {
+        BodyError::TooLarge => Refusal::TooLarge(most),
+        BodyError::TooSlow => {
+            Refusal::TooSlow(limits.bytes_per_interval_min, limits.rate_interval.as_secs())
+        }
+        BodyError::Incomplete => Refusal::Incomplete,
+        BodyError::NoRoom => Refusal::Limit("too many large bodies at one time".into()),
+    })?;
     let turn = timeout(engine.options().push_wait, engine.pushes().acquire()).await;
     let turn = turn.map_err(|_| Refusal::Limit("too many pushes wait; try again later".into()))?;
     let _permit = turn.map_err(|_| Refusal::Stopped)?;
-    let body =
-        body::read(headers, body, most, BODY_TIMEOUT).await.map_err(|error| match error {
-            BodyError::TooLarge => Refusal::TooLarge(most),
-            BodyError::Incomplete => Refusal::Incomplete,
-        })?;
+    let Received { bytes: body, held: _held } = received;
     let body = if gzip { inflate(body, most).await? } else { body };
-    match engine.services().ingest.push(body, key).await {
-        Ok(Ok(answer)) => Ok(Json(Taken::new(answer, engine)).into_response()),
+    match engine.services().ingest.take(Push { body, format, key }).await {
+        Ok(Ok(answer)) => Ok(answered(answer, engine)),
         Ok(Err(ServiceError::Limit(text))) => Err(Refusal::Limit(text)),
+        Ok(Err(ServiceError::UnknownFormat(text))) => Err(Refusal::Format(text)),
+        Ok(Err(ServiceError::KeyReused)) => Err(Refusal::KeyReused),
         Ok(Err(ServiceError::Store(cause))) => {
             let id = engine.request_id();
             tracing::error!(request_id = id, %cause, "push failed");
@@ -125,6 +158,34 @@ impl Taken {
         let token = engine.services().feed.lineage().token(Epoch(answer.epoch));
         Self { answer, epoch_token: token.to_string() }
     }
+}
+
+/// A push of which every record was refused is the client's mistake; the answer is the same.
+fn answered(answer: PushAnswer, engine: &Engine) -> Response {
+    let counts = &answer.counts;
+    let refused = counts.bad + counts.future + counts.expired;
+    let status = match counts.read {
+        read if read > 0 && refused == read => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::OK,
+    };
+    (status, Json(Taken::new(answer, engine))).into_response()
+}
+
+/// The one parameter there is. A misspelt one must not pass for the default.
+fn format(query: &str) -> Result<Option<String>, Refusal> {
+    let mut format = None;
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        match (address::decode(name).as_str(), address::decode(value)) {
+            ("format", value) if format.is_none() && !value.is_empty() => format = Some(value),
+            ("format", _) => return Err(Refusal::Parameter("name one `format`".into())),
+            (other, _) => {
+                let text = format!("unknown parameter `{other:.80}`; there is `format`");
+                return Err(Refusal::Parameter(text));
+            }
+        }
+    }
+    Ok(format)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

@@ -98,7 +98,7 @@ pub async fn read<T: Page + Send + 'static>(
         && let Some(at) = operation.kept(epoch).await?
     {
         let page = page.clone();
-        let found = at.read(move |view| match page(view) {
+        let found = at.scan(move |view| match page(view) {
             Ok(found) => Ok(Some(found)),
             Err(ServiceError::Gone(_)) => Ok(None),
             Err(error) => Err(error),
@@ -107,7 +107,7 @@ pub async fn read<T: Page + Send + 'static>(
             return Ok((found, ReadAt::new(&at, &lineage, moved)));
         }
     }
-    let found = newest.read(page).await?;
+    let found = newest.scan(page).await?;
     Ok((found, ReadAt::new(newest, &lineage, list.is_some())))
 }
 

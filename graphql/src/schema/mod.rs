@@ -19,6 +19,7 @@ pub mod subscription;
 
 use async_graphql::SDLExportOptions;
 
+use crate::budget::Meter;
 use crate::options::ServerOptions;
 use mutation::Mutation;
 use query::Query;
@@ -36,7 +37,8 @@ pub fn build(options: &ServerOptions) -> Schema {
         .limit_recursive_depth(limits.depth_max * 2)
         .limit_complexity(limits.complexity_max)
         .limit_aliases(limits.aliases_max)
-        .limit_directives(limits.directives_max);
+        .limit_directives(limits.directives_max)
+        .extension(Meter);
     let builder = if options.introspection {
         builder
     } else {

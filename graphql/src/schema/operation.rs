@@ -1,4 +1,8 @@
 //! What resolvers read from: one committed view for a whole operation, read off the async threads.
+//!
+//! Reads have two lanes: those that look at little (the status, one session) never wait for those
+//! that may look at everything (lists, counts, requests, totals), of which few run at a time. A read
+//! whose client has gone, or whose operation took too long, is given up.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,6 +10,7 @@ use std::time::Duration;
 
 use async_graphql::Context;
 use parking_lot::Mutex;
+use spoor_dataflow::patience::Patience;
 use spoor_dataflow::service::{ServiceError, Services, View};
 use spoor_operators::time::Epoch;
 use tokio::sync::Semaphore;
@@ -19,7 +24,7 @@ const AT_LEAST_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// What one operation works with.
 pub struct Operation {
     services: Services,
-    gate: Arc<Semaphore>,
+    lanes: Lanes,
     shared: Mutex<Option<Snapshot>>,
 }
 
@@ -27,14 +32,31 @@ pub struct Operation {
 #[derive(Clone)]
 pub struct Snapshot {
     view: Arc<dyn View>,
-    gate: Arc<Semaphore>,
+    lanes: Lanes,
+}
+
+/// What bounds the reads of all operations.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    /// Reads that look at little.
+    quick: Arc<Semaphore>,
+    /// Reads that may look at everything.
+    heavy: Arc<Semaphore>,
+}
+
+impl Lanes {
+    /// Lanes for so many reads at a time.
+    #[must_use]
+    pub fn new(quick: usize, heavy: usize) -> Self {
+        Self { quick: Arc::new(Semaphore::new(quick)), heavy: Arc::new(Semaphore::new(heavy)) }
+    }
 }
 
 impl Operation {
-    /// A new operation; `gate` bounds the reads of all of them.
+    /// A new operation; `lanes` bound the reads of all of them.
     #[must_use]
-    pub fn new(services: Services, gate: Arc<Semaphore>) -> Self {
-        Self { services, gate, shared: Mutex::new(None) }
+    pub fn new(services: Services, lanes: Lanes) -> Self {
+        Self { services, lanes, shared: Mutex::new(None) }
     }
 
     /// The operation a resolver runs in.
@@ -86,33 +108,33 @@ impl Operation {
     /// An operation of the same services that outlives this one: that of a stream.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self::new(self.services.clone(), self.gate.clone())
+        Self::new(self.services.clone(), self.lanes.clone())
     }
 
-    /// Calls a service on a thread that may block.
+    /// Calls a service that may look at everything, on a thread that may block.
     pub async fn blocking<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        run(&self.gate, call).await
+        run(&self.lanes.heavy, call).await
     }
 
     /// The newest committed view, for one event of a subscription.
     pub async fn fresh(&self) -> Result<Snapshot, ApiError> {
         let reader = self.services.reader.clone();
-        let view = run(&self.gate, move || reader.view()).await?;
-        Ok(Snapshot { view, gate: self.gate.clone() })
+        let view = run(&self.lanes.quick, move || reader.view()).await?;
+        Ok(Snapshot { view, lanes: self.lanes.clone() })
     }
 
     /// A view of an epoch that is still kept; none when it is not.
     pub async fn kept(&self, epoch: Epoch) -> Result<Option<Snapshot>, ApiError> {
         let reader = self.services.reader.clone();
-        let found = run(&self.gate, move || match reader.view_at(epoch) {
+        let found = run(&self.lanes.quick, move || match reader.view_at(epoch) {
             Ok(view) => Ok(Some(view)),
             Err(ServiceError::Gone(_)) => Ok(None),
             Err(error) => Err(error),
         });
-        Ok(found.await?.map(|view| Snapshot { view, gate: self.gate.clone() }))
+        Ok(found.await?.map(|view| Snapshot { view, lanes: self.lanes.clone() }))
     }
 
     async fn wait_for(&self, epoch: u64) -> Result<(), ApiError> {
@@ -130,13 +152,22 @@ impl Operation {
 }
 
 impl Snapshot {
-    /// Reads the view on a thread that may block.
+    /// Reads of the view what needs to look at little, on a thread that may block.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn View) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let view = self.view.clone();
-        run(&self.gate, move || read(&*view)).await
+        run(&self.lanes.quick, move || read(&*view)).await
+    }
+
+    /// Reads of the view what may need to look at everything, when it is its turn.
+    pub async fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn View) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let view = self.view.clone();
+        run(&self.lanes.heavy, move || read(&*view)).await
     }
 
     /// The view, for what is in memory.
@@ -147,15 +178,18 @@ impl Snapshot {
 }
 
 async fn run<T: Send + 'static>(
-    gate: &Arc<Semaphore>,
+    lane: &Arc<Semaphore>,
     read: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let permit = gate.clone().acquire_owned().await;
+    let permit = lane.clone().acquire_owned().await;
     let permit = permit.map_err(|_| ApiError::from(ServiceError::Stopped))?;
+    let patience = Patience::new();
+    // When this future is dropped the read is given up.
+    let _waits = patience.ends_with();
     let done = tokio::task::spawn_blocking(move || {
-        // Held until the read ends, even if nobody waits for it any more.
+        // Held until the read has ended.
         let _permit = permit;
-        read()
+        patience.while_waiting(read)
     });
     match done.await {
         Ok(answer) => Ok(answer?),

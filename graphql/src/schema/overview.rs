@@ -288,7 +288,7 @@ impl Overview {
             return Err(ApiError::Limit(format!("a series has at most {STEPS_MAX} steps")));
         }
         let (found, step) = at
-            .read(move |view| {
+            .scan(move |view| {
                 let step = match (wants_series, asked) {
                     (false, _) => None,
                     (true, Some(step)) => Some(step),

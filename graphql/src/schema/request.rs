@@ -223,7 +223,7 @@ impl RequestNode {
         let until = ts.map(|ts| EventTime(ts.0.saturating_add(1)));
         let filter = RequestFilter { ids: vec![id], from: ts, until, ..RequestFilter::default() };
         let query = RequestQuery { filter, first: 1, after: None };
-        let page = at.read(move |view| view.requests(&session, &query)).await?;
+        let page = at.scan(move |view| view.requests(&session, &query)).await?;
         page.requests.into_iter().next().map(|detail| Self::new(owner, detail)).transpose()
     }
 

@@ -1,10 +1,11 @@
 //! GraphQL over WebSockets: one task reads, one writes, one runs each operation.
 //!
-//! The reader never waits for the writer, so pings, `complete` and close are heard however slow
-//! the client is to read. The writer takes one message of an operation at a time; an operation
-//! holds at most the one event it waits to hand over, and what happens meanwhile is merged in the
-//! change feed. Nothing here grows with the slowness of a client, and a client that does not take
-//! a message in time is dropped.
+//! The reader does not wait for answers to operations, so pings, `complete` and close are heard
+//! however slow the client is to read; only when replies of the protocol itself (pongs, refusals)
+//! have piled up is nothing more read until the client has taken some. The writer takes one message
+//! of an operation at a time; an operation holds at most the one event it waits to hand over, and
+//! what happens meanwhile is merged in the change feed. Nothing here grows with the slowness of a
+//! client, and a client that does not take a message in time is dropped.
 
 pub mod protocol;
 mod writer;
@@ -20,24 +21,30 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::tungstenite;
 
+use crate::connections::Stopping;
 use crate::error::{Code, coded, is_request_error};
 use crate::execute::{Engine, Params, to_json};
 use protocol::{Action, Close, Connection, SUBPROTOCOL, server};
 use writer::{Control, Outgoing, Writer};
 
-/// Answers to the client's pings and the like that wait to be written; a client that asks for more
-/// without reading is dropped.
+/// Answers to the client's pings and the like that wait to be written. When there are as many,
+/// nothing more is read.
 const CONTROL_QUEUE: usize = 32;
 
 /// Operations that run, by the client's id: their serial number tells a reused id from an old one.
 type Running = Arc<Mutex<HashMap<String, (u64, AbortHandle)>>>;
 
 /// Takes a connection over.
-pub fn upgrade(engine: Arc<Engine>, upgrade: WebSocketUpgrade) -> Response {
+pub fn upgrade(
+    engine: Arc<Engine>,
+    upgrade: WebSocketUpgrade,
+    stopping: Option<Stopping>,
+) -> Response {
     let limits = &engine.options().socket;
     // Twice our own limit, so that the close frame can say what was wrong.
     let message_max = limits.message_bytes_max * 2;
@@ -47,10 +54,10 @@ pub fn upgrade(engine: Arc<Engine>, upgrade: WebSocketUpgrade) -> Response {
         .max_frame_size(message_max)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.answer_bytes_max * 2)
-        .on_upgrade(move |socket| serve(engine, socket))
+        .on_upgrade(move |socket| serve(engine, socket, stopping))
 }
 
-async fn serve(engine: Arc<Engine>, socket: WebSocket) {
+async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping>) {
     let known = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL);
     let permit = engine.sockets().clone().try_acquire_owned();
     let (sink, input) = socket.split();
@@ -67,12 +74,15 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket) {
         serial: 0,
         control,
         data,
+        places: Arc::new(Semaphore::new(limits.operations_max)),
+        seats: Arc::new(Semaphore::new(limits.operations_max + limits.operations_waiting_max)),
     };
     let end = match (known, &permit) {
         (false, _) => End::Close(Close::SubprotocolNotAcceptable),
         (_, Err(_)) => End::Close(Close::TryAgainLater),
         _ => tokio::select! {
             end = reader.run(input) => end,
+            () = until_stop(stopping) => End::Close(Close::GoingAway),
             _ = &mut writing => End::Gone,
         },
     };
@@ -84,10 +94,38 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket) {
         End::ByClient => Some(Control::Finish),
         End::Close(close) => Some(Control::Close(close)),
     };
-    if last.is_some_and(|last| reader.control.try_send(last).is_ok()) {
-        let _ = timeout(limits.write_timeout, &mut writing).await;
+    if let Some(last) = last {
+        let told = async {
+            if reader.control.send(last).await.is_ok() {
+                let _ = (&mut writing).await;
+            }
+        };
+        let _ = timeout(limits.write_timeout, told).await;
     }
     writing.abort();
+}
+
+/// Waits until the server stops.
+async fn until_stop(stopping: Option<Stopping>) {
+    match stopping {
+        Some(mut stopping) => stopping.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a socket that cannot be read any more ends: what the client did wrong is told.
+fn end_of(error: axum::Error) -> End {
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+    let Ok(error) = error.into_inner().downcast::<tungstenite::Error>() else { return End::Gone };
+    match *error {
+        tungstenite::Error::Protocol(ResetWithoutClosingHandshake) => End::Gone,
+        tungstenite::Error::Protocol(_) | tungstenite::Error::AttackAttempt => {
+            End::Close(Close::ProtocolError)
+        }
+        tungstenite::Error::Utf8(_) => End::Close(Close::InvalidText),
+        tungstenite::Error::Capacity(_) => End::Close(Close::TooBig),
+        _ => End::Gone,
+    }
 }
 
 /// How a connection ends.
@@ -107,6 +145,10 @@ struct Reader<'e> {
     serial: u64,
     control: mpsc::Sender<Control>,
     data: mpsc::Sender<Outgoing>,
+    /// One for each operation that runs.
+    places: Arc<Semaphore>,
+    /// One for each operation that runs or waits for its turn.
+    seats: Arc<Semaphore>,
 }
 
 impl Reader<'_> {
@@ -122,11 +164,15 @@ impl Reader<'_> {
         loop {
             tokio::select! {
                 message = input.next() => {
-                    let Some(Ok(message)) = message else { return End::Gone };
-                    heard = Instant::now();
-                    if let ControlFlow::Break(end) = self.take(message) {
+                    let message = match message {
+                        None => return End::Gone,
+                        Some(Err(error)) => return end_of(error),
+                        Some(Ok(message)) => message,
+                    };
+                    if let ControlFlow::Break(end) = self.take(message).await {
                         return end;
                     }
+                    heard = Instant::now();
                 }
                 () = &mut init_deadline, if !self.connection.is_acknowledged() => {
                     return End::Close(Close::InitialisationTimeout);
@@ -142,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, message: Message) -> ControlFlow<End> {
+    async fn take(&mut self, message: Message) -> ControlFlow<End> {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => {
@@ -151,18 +197,18 @@ impl Reader<'_> {
             Message::Ping(_) | Message::Pong(_) => return ControlFlow::Continue(()),
             Message::Close(_) => return ControlFlow::Break(End::ByClient),
         };
-        match self.reply_to(&text) {
+        match self.reply_to(&text).await {
             Err(close) => ControlFlow::Break(End::Close(close)),
             Ok(None) => ControlFlow::Continue(()),
-            // A full queue: the client asks and asks, and does not read.
-            Ok(Some(reply)) => match self.control.try_send(Control::Text(reply)) {
+            // Where the queue is full the client asks and asks, and does not read: neither do we.
+            Ok(Some(reply)) => match self.control.send(Control::Text(reply)).await {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(End::Gone),
             },
         }
     }
 
-    fn reply_to(&mut self, text: &str) -> Result<Option<String>, Close> {
+    async fn reply_to(&mut self, text: &str) -> Result<Option<String>, Close> {
         if text.len() > self.engine.options().socket.message_bytes_max {
             return Err(Close::TooBig);
         }
@@ -172,7 +218,10 @@ impl Reader<'_> {
             Action::Nothing => None,
             Action::Acknowledge => Some(server::ACK.into()),
             Action::Pong(payload) => Some(server::pong(payload)),
-            Action::Start { id, params } => self.start(id, *params),
+            Action::Start { id, params } => {
+                self.start(id, *params).await;
+                None
+            }
             Action::Stop { id } => {
                 if let Some((_, operation)) = self.running.lock().remove(&id) {
                     operation.abort();
@@ -182,25 +231,27 @@ impl Reader<'_> {
         })
     }
 
-    /// Starts an operation; answers a refusal to send.
-    fn start(&mut self, id: String, params: Params) -> Option<String> {
-        let most = self.engine.options().socket.operations_max;
-        if self.running.lock().len() >= most {
-            let text = format!("a socket runs at most {most} operations at one time");
-            return Some(server::error(&id, &errors(&[coded(Code::ResourceExhausted, text)])));
-        }
+    /// Starts an operation. When too many wait for their turn, nothing more is read until one ends:
+    /// each does, because it is answered or gives up waiting.
+    async fn start(&mut self, id: String, params: Params) {
+        // It is never closed.
+        let Ok(seat) = Arc::clone(&self.seats).acquire_owned().await else { return };
         self.serial += 1;
         let operation = Execution {
             id: id.clone(),
             serial: self.serial,
             data: self.data.clone(),
+            places: Arc::clone(&self.places),
             answer_max: self.engine.options().socket.answer_bytes_max,
         };
         // The entry is there before the operation can end.
         let mut running = self.running.lock();
-        let task = tokio::spawn(operation.run(self.engine.clone(), params));
+        let engine = self.engine.clone();
+        let task = tokio::spawn(async move {
+            operation.run(engine, params).await;
+            drop(seat);
+        });
         running.insert(id, (self.serial, task.abort_handle()));
-        None
     }
 }
 
@@ -209,6 +260,7 @@ struct Execution {
     id: String,
     serial: u64,
     data: mpsc::Sender<Outgoing>,
+    places: Arc<Semaphore>,
     answer_max: usize,
 }
 
@@ -218,8 +270,14 @@ impl Execution {
             Ok(prepared) => prepared,
             Err(refused) => return self.refuse(&refused.errors).await,
         };
+        let Some(_place) = self.place(&engine, prepared.kind).await else {
+            let refused = too_many(engine.options().socket.operations_max);
+            return self.refuse(&[refused]).await;
+        };
         let request_id = engine.request_id();
         if prepared.kind != OperationType::Subscription {
+            // Until the writer has taken it.
+            let _budget = prepared.budget();
             let answer = engine.execute(prepared, &request_id).await;
             if self.tell(&answer).await.is_continue() {
                 self.complete().await;
@@ -237,6 +295,17 @@ impl Execution {
             }
         }
         self.complete().await;
+    }
+
+    /// A place among the operations that run. A subscription may have to wait for ever for one, so
+    /// it does not wait.
+    async fn place(&self, engine: &Engine, kind: OperationType) -> Option<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.places);
+        if kind == OperationType::Subscription {
+            return places.try_acquire_owned().ok();
+        }
+        let wait = engine.options().operation.timeout;
+        timeout(wait, places.acquire_owned()).await.ok()?.ok()
     }
 
     /// Hands a result over; a request error ends the operation.
@@ -269,6 +338,11 @@ impl Execution {
             Err(_) => ControlFlow::Break(()),
         }
     }
+}
+
+fn too_many(most: usize) -> ServerError {
+    let text = format!("a socket runs at most {most} operations at one time");
+    coded(Code::ResourceExhausted, text)
 }
 
 fn errors(all: &[ServerError]) -> String {

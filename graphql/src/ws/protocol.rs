@@ -56,6 +56,12 @@ pub enum Close {
     TooBig,
     /// Too many sockets are open.
     TryAgainLater,
+    /// A frame that breaks the rules of WebSockets.
+    ProtocolError,
+    /// A text that is not UTF-8.
+    InvalidText,
+    /// The server stops.
+    GoingAway,
 }
 
 impl Close {
@@ -71,6 +77,9 @@ impl Close {
             Self::TooManyInitialisations => 4429,
             Self::TooBig => 1009,
             Self::TryAgainLater => 1013,
+            Self::ProtocolError => 1002,
+            Self::InvalidText => 1007,
+            Self::GoingAway => 1001,
         }
     }
 
@@ -86,6 +95,9 @@ impl Close {
             Self::TooManyInitialisations => "Too many initialisation requests".into(),
             Self::TooBig => "Message too big".into(),
             Self::TryAgainLater => "Try again later".into(),
+            Self::ProtocolError => "Protocol error".into(),
+            Self::InvalidText => "Text is not UTF-8".into(),
+            Self::GoingAway => "The server is stopping".into(),
         };
         while reason.len() > REASON_BYTES_MAX {
             reason.pop();

@@ -166,6 +166,7 @@ async fn an_engine_that_stopped_is_unavailable_and_a_limit_is_told() {
 async fn other_origins_are_let_in_by_name_only() {
     let options = ServerOptions {
         allowed_origins: vec!["https://console.example".into()],
+        hosts: vec!["spoor".into()],
         ..ServerOptions::default()
     };
     let server = Server::new(options);
@@ -198,7 +199,7 @@ async fn probes_and_pushes_say_what_became_of_the_engine() {
     let behind = ServiceError::Limit("too many pushes wait; try again later".into());
     // The engine, then what answers: liveness, readiness, a push.
     for (engine, healthz, readyz, pushed) in [
-        (None, 200, 200, 200),
+        (None, 200, 200, 422),
         (Some(ServiceError::Stopped), 200, 503, 503),
         (Some(full), 503, 503, 503),
         (Some(behind), 200, 503, 429),

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure ends a test")]
 
+mod connections;
 mod frames;
 mod http;
+mod limits;
 mod lists;
 mod mock;
 mod nulls;

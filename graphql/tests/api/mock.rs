@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
 use spoor_dataflow::lineage::{Lineage, OpeningId};
+use spoor_dataflow::patience;
 use spoor_dataflow::query::*;
 use spoor_dataflow::service::*;
 use spoor_operators::facts::{Assigned, Fact, Field, IdentityText, NO_GAP, Numbers, encode_head};
@@ -47,13 +48,22 @@ struct Known {
     changed: u64,
 }
 
+/// Answers a push.
+type PushReply = oneshot::Sender<Result<PushAnswer, ServiceError>>;
+
 /// The mock engine.
 pub struct Mock {
     state: Mutex<Arc<State>>,
     epochs: watch::Sender<Epoch>,
     lineage: Arc<Lineage>,
     keys: Mutex<HashMap<String, (RuleEdit, RuleChange)>>,
-    pushes: Mutex<HashMap<String, PushAnswer>>,
+    pushes: Mutex<HashMap<String, ([u8; 32], PushAnswer)>>,
+    /// Session pages are not read while this is so.
+    pub blocked: AtomicBool,
+    /// Reads of session pages that run.
+    pub reading: AtomicU64,
+    /// Pushes are not answered while this is so; they are kept here.
+    pub held: Mutex<Option<Vec<PushReply>>>,
     /// Epochs older than this are forgotten: a resume from before gets a snapshot.
     pub remembered_from: AtomicU64,
     /// Reads of session pages take this long.
@@ -79,6 +89,9 @@ impl Mock {
             lineage: Arc::new(Lineage::new(OpeningId(RandomState::new().hash_one(1)))),
             keys: Mutex::default(),
             pushes: Mutex::default(),
+            held: Mutex::default(),
+            blocked: AtomicBool::new(false),
+            reading: AtomicU64::new(0),
             remembered_from: AtomicU64::new(0),
             read_delay: Mutex::default(),
             failure: Mutex::default(),
@@ -131,6 +144,16 @@ impl Mock {
     /// Forgets the epochs that are kept for lists.
     pub fn forget_lists(&self) {
         self.kept.lock().clear();
+    }
+
+    fn while_blocked(&self) -> Result<(), ServiceError> {
+        while self.blocked.load(Ordering::SeqCst) {
+            if patience::has_ended() {
+                return Err(ServiceError::Unwanted);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn at(&self) -> Arc<State> {
@@ -316,6 +339,10 @@ impl View for MockView {
 
     fn sessions(&self, query: &SessionQuery) -> Result<SessionPage, ServiceError> {
         std::thread::sleep(*self.mock.read_delay.lock());
+        self.mock.reading.fetch_add(1, Ordering::SeqCst);
+        let waited = self.mock.while_blocked();
+        self.mock.reading.fetch_sub(1, Ordering::SeqCst);
+        waited?;
         if let Some(failure) = self.mock.failure.lock().clone() {
             return Err(failure);
         }
@@ -551,21 +578,32 @@ impl Mock {
 }
 
 impl Ingest for Handle {
-    fn push(
-        &self,
-        body: Bytes,
-        key: Option<String>,
-    ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+    fn take(&self, push: Push) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
+        let content = push.content_hash();
+        let Push { body, format, key } = push;
         let (sender, receiver) = oneshot::channel();
         if let Some(error) = self.0.stopped.lock().clone() {
             let _ = sender.send(Err(error));
             return receiver;
         }
+        if let Some(format) = format.filter(|format| format != "ndjson") {
+            let _ = sender.send(Err(ServiceError::UnknownFormat(format!("no format {format}"))));
+            return receiver;
+        }
+        if let Some(held) = &mut *self.0.held.lock() {
+            held.push(sender);
+            return receiver;
+        }
         let mut pushes = self.0.pushes.lock();
         let known = key.as_ref().and_then(|key| pushes.get(key).cloned());
-        let answer = known.unwrap_or_else(|| self.0.commit(&String::from_utf8_lossy(&body)));
+        if known.as_ref().is_some_and(|(used, _)| *used != content) {
+            let _ = sender.send(Err(ServiceError::KeyReused));
+            return receiver;
+        }
+        let commit = || self.0.commit(&String::from_utf8_lossy(&body));
+        let answer = known.map_or_else(commit, |(_, answer)| answer);
         if let Some(key) = key {
-            pushes.insert(key, answer.clone());
+            pushes.insert(key, (content, answer.clone()));
         }
         let _ = sender.send(Ok(answer));
         receiver

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use spoor_graphql::ServerOptions;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,8 +27,9 @@ async fn start(options: ServerOptions) -> (Arc<Mock>, String) {
     let mock = Mock::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/graphql", listener.local_addr().unwrap());
+    let limits = options.connections.clone();
     let router = spoor_graphql::router(mock.services(), options);
-    tokio::spawn(spoor_graphql::serve(listener, router, std::future::pending()));
+    tokio::spawn(spoor_graphql::serve(listener, router, limits, std::future::pending()));
     (mock, url)
 }
 
@@ -240,4 +242,151 @@ async fn a_socket_runs_a_bounded_number_of_operations() {
     let refused = refused.unwrap();
     assert_eq!(refused["id"], "3");
     assert_eq!(refused["payload"][0]["extensions"]["code"], "RESOURCE_EXHAUSTED");
+}
+
+/// A server, and a socket to it without a client that keeps to the protocol.
+async fn raw(options: ServerOptions) -> TcpStream {
+    let (_mock, url) = start(options).await;
+    let address = url.trim_start_matches("ws://").trim_end_matches("/graphql").to_owned();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    stream
+}
+
+/// A frame of a client, masked with nothing.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ ..126 => frame.push(0x80 | len as u8),
+        len @ ..0x1_0000 => {
+            frame.push(0x80 | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// The code of the close frame that comes sooner or later.
+async fn close_code(stream: &mut TcpStream) -> u16 {
+    let read = async {
+        loop {
+            let first = stream.read_u8().await.expect("a close frame comes before the end");
+            let mut len = u64::from(stream.read_u8().await.unwrap());
+            len = match len {
+                126 => stream.read_u16().await.unwrap().into(),
+                127 => stream.read_u64().await.unwrap(),
+                len => len,
+            };
+            let mut payload = vec![0; len as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if first == 0x88 {
+                return u16::from_be_bytes([payload[0], payload[1]]);
+            }
+        }
+    };
+    tokio::time::timeout(WAIT, read).await.expect("a close frame")
+}
+
+#[tokio::test]
+async fn a_broken_frame_is_answered_with_the_code_of_its_fault() {
+    let text = |payload: &[u8]| frame(0x81, payload);
+    let close = |payload: &[u8]| frame(0x88, payload);
+    let large = vec![b' '; 600 << 10];
+    let unmasked = vec![0x81, 0x02, b'{', b'}'];
+    for (name, bytes, code) in [
+        ("not UTF-8", text(b"\xff\xfe"), 1007),
+        ("UTF-8 that ends too soon", text("\u{e4}".as_bytes().split_at(1).0), 1007),
+        ("not UTF-8 in parts", [frame(0x01, b"{\xc3"), frame(0x80, b"{")].concat(), 1007),
+        ("a reason that is not UTF-8", close(&[0x03, 0xe8, 0xff]), 1007),
+        ("a reserved bit", frame(0xc1, b"{}"), 1002),
+        ("an unknown kind", frame(0x83, b"{}"), 1002),
+        ("no mask", unmasked, 1002),
+        ("a ping in parts", frame(0x09, b""), 1002),
+        ("a long ping", frame(0x89, &[0; 126]), 1002),
+        ("nothing to continue", frame(0x80, b"{}"), 1002),
+        ("a code nobody may send", close(&1005_u16.to_be_bytes()), 1002),
+        ("half a code", close(&[3]), 1002),
+        ("larger than a message may be", text(&large), 1009),
+        ("larger than is said", text(&large[..300 << 10]), 1009),
+        ("no message", text(b"nonsense"), 4400),
+        ("a normal end", close(&1000_u16.to_be_bytes()), 1000),
+    ] {
+        let mut stream = raw(ServerOptions::default()).await;
+        // The server may close before everything is sent.
+        let _ = stream.write_all(&bytes).await;
+        assert_eq!(close_code(&mut stream).await, code, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_answered_and_not_dropped() {
+    const BURST: usize = 2_000;
+    let (_mock, url) = start(ServerOptions::default()).await;
+    let client = Client::connect(&url).await;
+    let (mut sink, mut answers) = client.socket.split();
+    let sending = tokio::spawn(async move {
+        for id in 0..BURST {
+            let payload = json!({"query": "{ status { epoch } }"});
+            let message = json!({"id": id.to_string(), "type": "subscribe", "payload": payload});
+            sink.send(Message::text(message.to_string())).await.unwrap();
+            sink.send(Message::text(r#"{"type":"ping"}"#)).await.unwrap();
+        }
+        sink
+    });
+    let (mut completed, mut pongs) = (0, 0);
+    while completed < BURST || pongs < BURST {
+        let next = tokio::time::timeout(WAIT, answers.next()).await.expect("a message");
+        let Some(Ok(Message::Text(text))) = next else { panic!("{completed} answers: {next:?}") };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        match message["type"].as_str().unwrap() {
+            "next" => assert_eq!(message["payload"]["data"]["status"]["epoch"], 1),
+            "complete" => completed += 1,
+            "pong" => pongs += 1,
+            "ping" => {}
+            _ => panic!("{message}"),
+        }
+    }
+    drop(sending.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_socket_is_told_that_the_server_stops() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/graphql", listener.local_addr().unwrap());
+    let options = ServerOptions::default();
+    let limits = options.connections.clone();
+    let router = spoor_graphql::router(Mock::new().services(), options);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    let served = tokio::spawn(spoor_graphql::serve(listener, router, limits, shutdown));
+    let mut client = Client::connect(&url).await;
+    client.subscribe("", "id").await;
+    assert_eq!(client.change().await["snapshot"], true);
+    stop.send(()).unwrap();
+    let code = loop {
+        let next = tokio::time::timeout(WAIT, client.socket.next()).await.expect("a close frame");
+        match next {
+            Some(Ok(Message::Close(Some(frame)))) => break u16::from(frame.code),
+            Some(Ok(_)) => {}
+            end => panic!("{end:?}"),
+        }
+    };
+    assert_eq!(code, 1001);
+    drop(client);
+    tokio::time::timeout(WAIT, served).await.expect("it ends").unwrap().unwrap();
 }

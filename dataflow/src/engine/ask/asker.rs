@@ -11,7 +11,9 @@ use crate::engine::ask::reads::{Here, Read};
 use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Asked, LEADER, Peers};
 use crate::engine::limits::{ANSWER_WAIT, EPOCH_WAIT};
+use crate::engine::mail::LOOK_AGAIN;
 use crate::engine::{Context, Published};
+use crate::patience;
 use crate::service::{ServiceError, View};
 
 /// The newest epoch everybody may see, as the leader says.
@@ -92,7 +94,16 @@ pub(crate) fn receive<T: Crossing>(
     asked: &Asked,
     deadline: Instant,
 ) -> Result<T, ServiceError> {
-    match asked.answer.recv_deadline(deadline) {
+    let answer = loop {
+        if patience::has_ended() {
+            return Err(ServiceError::Unwanted);
+        }
+        match asked.answer.recv_deadline(deadline.min(Instant::now() + LOOK_AGAIN)) {
+            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+            answer => break answer,
+        }
+    };
+    match answer {
         Ok(bytes) => {
             let read = wire::decode::<Result<T, ServiceError>>(&bytes);
             read.map_err(|reason| ServiceError::Peer { process, reason })?

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use spoor_operators::time::Epoch;
@@ -14,8 +15,9 @@ use crate::engine::ask::reads::Here;
 use crate::engine::ask::wire::{self, Question};
 use crate::engine::ask::{Answerer, Reply};
 use crate::engine::command::Command;
-use crate::engine::limits::{ANSWER_THREADS_MAX, EPOCH_WAIT};
+use crate::engine::limits::{ANSWER_THREADS_MAX, ANSWER_WAIT, EPOCH_WAIT};
 use crate::engine::{Context, Engine, reader};
+use crate::patience::Patience;
 use crate::service::{ServiceError, View};
 
 /// See the module's description.
@@ -97,7 +99,10 @@ impl Shared {
                     Err(error) => return reply(wire::answer::<()>(&Err(error))),
                 };
                 let answer = match context.published_at(epoch, EPOCH_WAIT) {
-                    Ok(at) => read.answer(&Here { context: &context, process: self.me, at: &at }),
+                    // By then the asker has given up.
+                    Ok(at) => Patience::until(Instant::now() + ANSWER_WAIT).while_waiting(|| {
+                        read.answer(&Here { context: &context, process: self.me, at: &at })
+                    }),
                     Err(error) => wire::answer::<()>(&Err(error)),
                 };
                 // The asker may be done with the engine as soon as it is told.
@@ -119,8 +124,8 @@ impl Shared {
                     reply(answer_of(changed));
                 });
             }
-            Question::Push { body, key } => {
-                let outcome = reader::push(&self.pushes, body, Some(key));
+            Question::Push(push) => {
+                let outcome = reader::take(&self.pushes, push);
                 later.spawn(async move { reply(answer_of(outcome.await.ok())) });
             }
         }

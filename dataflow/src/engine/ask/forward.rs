@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
@@ -18,7 +17,7 @@ use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::wire::{self, Changed, Question};
 use crate::engine::ask::{LEADER, Peers, asker};
 use crate::engine::limits::{EPOCH_WAIT, FORWARDED_MAX, MUTATION_WAIT};
-use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
+use crate::service::{Push, PushAnswer, RuleChange, RuleChangeError, ServiceError};
 
 /// Number of commands that wait for the leader.
 #[derive(Default)]
@@ -65,10 +64,9 @@ pub(crate) fn change(
 pub(crate) fn push(
     context: &Arc<Context>,
     peers: &Arc<dyn Peers>,
-    body: Bytes,
-    key: String,
+    push: Push,
 ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
-    let question = Question::Push { body, key };
+    let question = Question::Push(push);
     forward(context, peers, question, |context, outcome: Result<PushAnswer, ServiceError>| {
         let answer = outcome?;
         context.published_from(Epoch(answer.epoch), EPOCH_WAIT)?;

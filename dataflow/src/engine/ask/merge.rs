@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use differential_dataflow::difference::{IsZero, Semigroup};
 use spoor_operators::session::Session;
@@ -25,8 +26,17 @@ fn by_order(order: Order, one: &Session, other: &Session) -> Ordering {
 #[must_use]
 pub fn sessions(order: Order, first: usize, pages: Vec<SessionPage>) -> SessionPage {
     let mut whole = SessionPage::default();
+    // A page that was cut because of its size says nothing of what comes behind its end.
+    let mut known_up_to: Option<Arc<Session>> = None;
     for page in pages {
         whole.has_next |= page.has_next;
+        if let Some(last) = page.sessions.last()
+            && page.has_next
+            && page.sessions.len() < first
+            && known_up_to.as_ref().is_none_or(|known| by_order(order, last, known).is_lt())
+        {
+            known_up_to = Some(Arc::clone(last));
+        }
         whole.sessions.extend(page.sessions);
         if let Some(more) = page.total {
             *whole.total.get_or_insert(0) += more;
@@ -35,6 +45,9 @@ pub fn sessions(order: Order, first: usize, pages: Vec<SessionPage>) -> SessionP
     whole.sessions.sort_unstable_by(|one, other| by_order(order, one, other));
     whole.has_next |= whole.sessions.len() > first;
     whole.sessions.truncate(first);
+    if let Some(known) = known_up_to {
+        whole.sessions.retain(|session| by_order(order, session, &known).is_le());
+    }
     whole
 }
 
@@ -154,4 +167,48 @@ pub fn differences(parts: Vec<Option<Differences>>) -> Option<Differences> {
     whole.updated.sort_unstable_by_key(|session| session.id());
     whole.removed.sort_unstable();
     Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use spoor_operators::identity::{Identity, IdentityId};
+    use spoor_operators::summary::Summary;
+    use spoor_operators::time::{Day, EventTime};
+
+    use super::*;
+    use crate::query::Statistic;
+
+    fn page(starts: &[i64], has_next: bool) -> SessionPage {
+        let session = |start: &i64| {
+            let identity = Identity {
+                id: IdentityId(1),
+                namespace: "n".into(),
+                value: "v".into(),
+                qualifier: "".into(),
+                weak: false,
+                secret: false,
+            };
+            let (start, summary) = (EventTime(*start), Summary::default());
+            let identity = Arc::new(identity);
+            Arc::new(Session { identity, day: Day(0), start, end: start, gap_ms: 0, summary })
+        };
+        SessionPage { sessions: starts.iter().map(session).collect(), has_next, total: None }
+    }
+
+    fn check(first: usize, pages: Vec<SessionPage>, expected: &[i64], has_next: bool) {
+        let order = Order { by: Statistic::Start, descending: true };
+        let whole = sessions(order, first, pages);
+        let starts: Vec<_> = whole.sessions.iter().map(|session| session.start.0).collect();
+        assert_eq!((starts.as_slice(), whole.has_next), (expected, has_next));
+    }
+
+    #[test]
+    fn a_page_that_was_cut_hides_what_comes_behind_its_end() {
+        check(5, vec![page(&[10, 8], false), page(&[9, 7], false)], &[10, 9, 8, 7], false);
+        check(3, vec![page(&[10, 8, 6], true), page(&[9, 7, 5], true)], &[10, 9, 8], true);
+        // Whether 8 is followed by 7.5 is not known.
+        check(5, vec![page(&[10, 8], true), page(&[9, 7, 6], false)], &[10, 9, 8], true);
+        check(5, vec![page(&[10, 8], true), page(&[9], true)], &[10, 9], true);
+        check(5, vec![page(&[1], true), page(&[9, 7, 6], false)], &[9, 7, 6, 1], true);
+    }
 }

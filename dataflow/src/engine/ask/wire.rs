@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bincode::{DefaultOptions, Options};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spoor_operators::rules::RuleSet;
 use spoor_operators::rules::edit::{EditError, RuleEdit};
@@ -15,7 +14,7 @@ use spoor_operators::time::Epoch;
 use crate::engine::ask::crossing::Crossing;
 use crate::engine::ask::reads::AnyRead;
 use crate::engine::limits::MESSAGE_BYTES_MAX;
-use crate::service::{RuleChange, RuleChangeError, ServiceError};
+use crate::service::{Push, RuleChange, RuleChangeError, ServiceError};
 
 /// What one process asks of another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,12 +44,7 @@ pub enum Question {
     },
     /// To take records whose repeat is to be harmless, of the leader. Answered by a
     /// [`crate::service::PushAnswer`].
-    Push {
-        /// Native NDJSON.
-        body: Bytes,
-        /// Makes a repeat harmless.
-        key: String,
-    },
+    Push(Push),
 }
 
 /// What came of a change of rules.
@@ -140,6 +134,8 @@ pub fn answer<T: Crossing>(answer: &Result<T, ServiceError>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::query::{FILTER_DEPTH_MAX, Filter, Statistic};
 
@@ -160,7 +156,11 @@ mod tests {
 
     #[test]
     fn no_bytes_make_the_reader_panic_or_take_much_memory() {
-        let question = Question::Push { body: Bytes::from_static(b"{}"), key: "k".into() };
+        let question = Question::Push(Push {
+            body: Bytes::from_static(b"{}"),
+            format: Some("har".into()),
+            key: Some("k".into()),
+        });
         let good = encode(&question).unwrap();
         for len in 0..good.len() {
             assert!(decode::<Question>(&good[..len]).is_err());

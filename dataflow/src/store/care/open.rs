@@ -32,7 +32,8 @@ pub(crate) fn to_write(
     let path = directory.join("db");
     let open = |recovery| {
         let families = options::families(cache, buffers, options);
-        DB::open_cf_descriptors(&options::database(buffers, recovery)?, &path, families)
+        let database = options::database(buffers, recovery, options.open_files_max)?;
+        DB::open_cf_descriptors(&database, &path, families)
     };
     // Without waiting for the disk a loss of power may take the last epochs: nothing was promised.
     let first = if options.sync { Recovery::Strict } else { Recovery::UpToDamage };

@@ -1,5 +1,6 @@
 //! The store, fed by the real sessionizer and compared with what a list of sessions would answer.
 
+mod bounds;
 mod care;
 mod check;
 mod crash;

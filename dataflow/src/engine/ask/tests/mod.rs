@@ -23,6 +23,7 @@ use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
 use super::{Answerer, Asked, Desk, Peers, Reply};
+use crate::decode::Formats;
 use crate::engine::command::Command;
 use crate::engine::standing::Standing;
 use crate::engine::{Context, EpochLimits, Settings, reader, start};
@@ -126,6 +127,7 @@ impl Process {
             key: SecretKey([7; 32]),
             applications: Applications::default(),
             descriptions: Descriptions::default(),
+            formats: Formats::default(),
             sources: Vec::new(),
             cluster: None,
             workers: 2,

@@ -13,7 +13,7 @@ use crate::engine::ask::LEADER;
 use crate::engine::command::Command;
 use crate::engine::limits::{FORWARDED_MAX, PUSHES_WAITING_MAX};
 use crate::query::SourceCounts;
-use crate::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError};
+use crate::service::{Push, PushAnswer, RuleChange, RuleChangeError, ServiceError};
 
 fn edit() -> RuleEdit {
     RuleEdit::BuiltIn { name: "client-ip".into(), enabled: false }
@@ -80,13 +80,15 @@ fn pushes_are_taken_here_but_repeatable_ones_by_the_leader() {
     cluster.feed(Happening::default());
     let push = |key: Option<&str>| {
         let ingest = &cluster.processes[1].services.ingest;
-        ingest.push(bytes::Bytes::from_static(b"{}\n"), key.map(String::from))
+        let body = bytes::Bytes::from_static(b"{}\n");
+        ingest.take(Push { body, format: Some("har".into()), key: key.map(String::from) })
     };
     for (key, taken_by) in [(None, 1), (Some("k"), LEADER)] {
         let answer = push(key);
         let command = cluster.processes[taken_by].pushes.recv().unwrap();
-        let Command::Push { body, key: found, reply } = command else { panic!() };
-        assert_eq!((&body[..], found.as_deref()), (&b"{}\n"[..], key));
+        let Command::Push { push, reply } = command else { panic!() };
+        let found = (&push.body[..], push.format.as_deref(), push.key.as_deref());
+        assert_eq!(found, (&b"{}\n"[..], Some("har"), key));
         let counts = SourceCounts { read: 1, bad: 1, ..SourceCounts::default() };
         let told = PushAnswer { epoch: 1, counts, errors: Vec::new() };
         assert!(reply.send(Ok(told.clone())).is_ok());
