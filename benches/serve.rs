@@ -22,7 +22,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use common::{free_addresses, load, number};
-use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::cluster::{ClusterSecret, Membership};
 use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, RequestFilter, SessionQuery};
@@ -120,7 +120,10 @@ fn start_all(dir: &Path, processes: usize) -> Vec<Engine> {
     let hosts = &hosts;
     std::thread::scope(|scope| {
         let start = |process: usize| {
-            let cluster = (processes > 1).then(|| Membership { process, hosts: hosts.clone() });
+            let cluster = (processes > 1).then(|| {
+                let secret = ClusterSecret::new("only of this bench").expect("it is long");
+                Membership::new(process, hosts.clone(), secret)
+            });
             scope.spawn(move || start(&dir.join(process.to_string()), cluster))
         };
         let started: Vec<_> = (0..processes).map(start).collect();

@@ -1,9 +1,10 @@
-//! Named places at which a test makes the process die, as if it had been killed just there.
+//! Named places at which a test makes the process die, as if it had been killed just there, or at
+//! which one of its threads panics or hangs.
 //!
 //! `SPOOR_FAILPOINT=name` in the environment aborts the process at once when it comes to that
-//! place, `name:n` when it comes there for the n-th time. The variable is read once. Without it a
-//! place costs one load of an atomic. A testing aid, and nothing else: no state is written, no
-//! destructor runs.
+//! place, `name:n` when it comes there for the n-th time. At a place called `panic-...` the thread
+//! panics instead, at one called `hang-...` it never goes on. The variable is read once. Without it
+//! a place costs one load of an atomic. A testing aid, and nothing else.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -24,6 +25,17 @@ pub const POINTS: [&str; 9] = [
     "regroup-slice",
 ];
 
+/// Places at which a thread panics or hangs, and the process goes on.
+pub const FAULTS: [&str; 7] = [
+    "panic-worker",
+    "panic-coordinator",
+    "panic-committer",
+    "panic-source",
+    "panic-control",
+    "hang-committer",
+    "hang-control",
+];
+
 const UNREAD: u8 = 0;
 const OFF: u8 = 1;
 const ARMED: u8 = 2;
@@ -37,7 +49,8 @@ struct Armed {
     left: AtomicU64,
 }
 
-/// Dies here, if the environment says so. `point` is one of [`POINTS`].
+/// Dies, panics or hangs here, if the environment says so. `point` is one of [`POINTS`] or
+/// [`FAULTS`].
 #[inline]
 pub fn hit(point: &str) {
     if STATE.load(Ordering::Relaxed) != OFF {
@@ -53,7 +66,7 @@ fn passed(point: &str) {
         let armed = asked.and_then(|asked| {
             let armed = parse(&asked);
             if armed.is_none() {
-                let known = POINTS.join(", ");
+                let known = [&POINTS[..], &FAULTS].concat().join(", ");
                 tracing::warn!("{VARIABLE}={asked} names no fail point; there are: {known}");
             }
             armed
@@ -62,8 +75,20 @@ fn passed(point: &str) {
         armed
     });
     if armed.as_ref().is_some_and(|armed| armed.dies_at(point)) {
-        eprintln!("{VARIABLE}: dying at {point}");
+        strike(point);
+    }
+}
+
+fn strike(point: &str) {
+    if point.starts_with("panic-") {
+        panic!("{VARIABLE}: {point}");
+    }
+    eprintln!("{VARIABLE}: {point}");
+    if !point.starts_with("hang-") {
         std::process::abort();
+    }
+    loop {
+        std::thread::park();
     }
 }
 
@@ -76,7 +101,7 @@ impl Armed {
 /// `name` or `name:n`; none when there is no such place, or n is no number from 1.
 fn parse(text: &str) -> Option<Armed> {
     let (name, times) = text.split_once(':').unwrap_or((text, "1"));
-    let point = POINTS.into_iter().find(|point| *point == name)?;
+    let point = POINTS.into_iter().chain(FAULTS).find(|point| *point == name)?;
     let left = times.parse().ok().filter(|times| *times > 0)?;
     Some(Armed { point, left: AtomicU64::new(left) })
 }
@@ -116,11 +141,12 @@ mod tests {
     fn every_place_in_the_code_is_listed_and_every_listed_one_is_in_the_code() {
         let mut found = Vec::new();
         places(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-        for point in POINTS {
+        for point in POINTS.into_iter().chain(FAULTS) {
             assert!(found.iter().any(|place| place == point), "{point} is nowhere");
         }
         for place in found {
-            assert!(POINTS.contains(&&*place), "{place} is not listed");
+            let is_listed = POINTS.contains(&&*place) || FAULTS.contains(&&*place);
+            assert!(is_listed, "{place} is not listed");
         }
     }
 }

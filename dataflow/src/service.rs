@@ -58,6 +58,9 @@ pub enum ServiceError {
     /// The epoch a read began with is no longer remembered by every process; to be begun again.
     #[error("epoch {0} is no longer remembered; try again")]
     Gone(u64),
+    /// The engine is not up yet; the text says what is done or waited for.
+    #[error("the server is starting: {0}")]
+    Starting(String),
     /// Another process of the cluster said what is not understood; details are in the log.
     #[error("process {process} of the cluster is not understood: {reason}")]
     Peer {
@@ -70,6 +73,16 @@ pub enum ServiceError {
 
 /// Reads as of a committed epoch.
 pub trait Reader: Send + Sync + 'static {
+    /// Whether the engine answers and takes requests: the newest epoch seen here, or why not. Asks
+    /// nobody and never blocks.
+    ///
+    /// # Errors
+    /// [`ServiceError::Starting`], [`ServiceError::Stopped`], [`ServiceError::Failed`];
+    /// [`ServiceError::Unanswered`] while another process of the cluster is silent.
+    fn ready(&self) -> Result<Epoch, ServiceError> {
+        self.view().map(|view| view.epoch())
+    }
+
     /// A view that stays at the newest committed epoch while it is held. Hold it briefly.
     ///
     /// # Errors

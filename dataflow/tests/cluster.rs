@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{MINUTE, by_header, open, push, settings, verified, view, wait_for};
-use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::cluster::{ClusterSecret, Membership};
 use spoor_dataflow::engine::{Engine, EngineError};
 use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionQuery, Statistic, Status};
 use spoor_dataflow::service::{ChangesQuery, Event, RuleChangeError};
@@ -44,7 +44,8 @@ impl Stores {
     }
 
     fn start_one(&self, process: usize, workers: usize) -> Result<Engine, EngineError> {
-        let membership = Membership { process, hosts: self.hosts.clone() };
+        let secret = ClusterSecret::new("only of these tests").unwrap();
+        let membership = Membership::new(process, self.hosts.clone(), secret);
         let cluster = (self.hosts.len() > 1).then_some(membership);
         Engine::start(settings(open(&self.path(process)), workers, cluster))
     }

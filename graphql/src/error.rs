@@ -92,7 +92,8 @@ impl From<ServiceError> for ApiError {
             | ServiceError::NotYet(_)
             | ServiceError::Unanswered(_)
             | ServiceError::Unwanted
-            | ServiceError::Gone(_) => Self::Unavailable(error.to_string()),
+            | ServiceError::Gone(_)
+            | ServiceError::Starting(_) => Self::Unavailable(error.to_string()),
             // Why is for the operator: it names files.
             ServiceError::Failed(_) => Self::Unavailable(ServiceError::Stopped.to_string()),
             other => Self::Internal(other.to_string()),

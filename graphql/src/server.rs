@@ -15,7 +15,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::connections::Connections;
 use crate::execute::Engine;
-use crate::http::{self, origin, pages, push};
+use crate::http::{self, origin, pages, push, ready};
 use crate::options::{ConnectionLimits, ServerOptions};
 
 /// Time open requests get to end after the server was asked to stop.
@@ -25,8 +25,17 @@ const GRACE: Duration = Duration::from_secs(5);
 pub fn router(services: Services, options: ServerOptions) -> Router {
     let engine = Arc::new(Engine::new(services, options));
     Router::new()
-        .route("/graphql", get(http::get).post(http::post).fallback(any(http::other_method)))
-        .route("/v1/requests", post(push::post))
+        .route(
+            "/graphql",
+            get(http::get)
+                .post(http::post)
+                .layer(from_fn_with_state(engine.clone(), ready::graphql))
+                .fallback(any(http::other_method)),
+        )
+        .route(
+            "/v1/requests",
+            post(push::post).layer(from_fn_with_state(engine.clone(), ready::push)),
+        )
         .route("/", get(pages::landing))
         .route("/graphiql", get(pages::graphiql))
         .route("/graphiql/graphiql.js", get(pages::graphiql_js))

@@ -1,6 +1,7 @@
 //! What each command does, and how it can fail.
 
 mod descriptors;
+mod ending;
 mod generate;
 mod replay;
 mod reshape;

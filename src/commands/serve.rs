@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
+use spoor_dataflow::cluster::Membership;
 use spoor_dataflow::config::{Config, ServerConfig};
+use spoor_dataflow::engine::startup::Startup;
 use spoor_dataflow::engine::{Engine, Settings};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::source::named::{self, Named};
@@ -12,8 +14,10 @@ use spoor_dataflow::store::care::Control;
 use spoor_graphql::ServerOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::descriptors::Descriptors;
+use super::ending::{Ending, bound_panics};
 use super::{Failure, setup};
 use crate::cli::ServeArgs;
 
@@ -21,9 +25,28 @@ use crate::cli::ServeArgs;
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often the server looks whether the engine still runs.
 const ENGINE_CHECK: Duration = Duration::from_millis(200);
+/// How long open requests may take to end.
+const REQUESTS_MAX: Duration = Duration::from_secs(6);
+
+/// A running engine, and what answers tools beside it.
+struct Running {
+    tools: Control,
+    engine: Engine,
+}
+
+/// Why serving ends.
+enum End {
+    /// Somebody asked for it.
+    Asked,
+    /// The engine, or what answers tools, has ended.
+    Engine,
+    /// The server has ended.
+    Server(Failure),
+}
 
 /// Serves until it is told to stop, or the engine fails.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    bound_panics();
     let cluster = setup::cluster(&args.cluster)?;
     let config = setup::config(args.config.as_deref(), |config| {
         if let Some(listen) = args.listen {
@@ -44,41 +67,131 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let listener = runtime.block_on(TcpListener::bind(listen)).map_err(|error| {
         Failure::Failed(format!("cannot listen on {listen}: {error}; choose another --listen"))
     })?;
-    let directory = config.store.dir.clone();
-    let server = config.server.clone();
-    let descriptors = Descriptors::raise();
-    let settings = Settings { cluster, ..setup::settings(config, &directory, true, sources)? };
-    let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
-    let engine = Engine::start(settings).map_err(Failure::failed)?;
-    let address = listener.local_addr().map_err(Failure::failed)?;
-    let stopped = {
+    let options = options(&config.server, Descriptors::raise());
+    let stop_signals = {
         let _within = runtime.enter();
         stop_signals().map_err(Failure::failed)?
+    };
+    let address = listener.local_addr().map_err(Failure::failed)?;
+
+    // It answers from now on: probes, and that it is starting.
+    let startup = Startup::new();
+    startup.say("opening the store");
+    let (stop, stopping) = oneshot::channel::<()>();
+    let limits = options.connections.clone();
+    let router = spoor_graphql::router(startup.services(), options);
+    let mut server = runtime.spawn(spoor_graphql::serve(listener, router, limits, async {
+        // It stops as well when nobody is left to say so.
+        let _ = stopping.await;
+    }));
+    let mut stopped = runtime.spawn(stop_signals);
+    tracing::info!("listening on {address}; starting");
+
+    let mut starting = start(config, cluster, sources, &startup)?;
+    let started = runtime.block_on(async {
+        tokio::select! {
+            started = &mut starting => Ok(started),
+            _ = &mut stopped => Err(End::Asked),
+            served = &mut server => Err(End::Server(server_ended(served))),
+        }
+    });
+    let running = match started {
+        Ok(started) => {
+            started.unwrap_or_else(|_| Err(Failure::Failed("the start panicked".into())))?
+        }
+        Err(end) => {
+            let ending = Ending::begin("the start to be given up");
+            startup.cancel();
+            // Nothing has been taken yet, so how the start ends does not matter.
+            if let Ok(Ok(running)) = runtime.block_on(starting) {
+                running.engine.stop();
+                let _ = running.engine.join();
+            }
+            ending.has_succeeded_but_for("the store to be closed");
+            runtime.shutdown_timeout(ENGINE_CHECK);
+            return match end {
+                End::Server(failure) => Err(failure),
+                _ => Ok(()),
+            };
+        }
     };
     tracing::info!(
         "GraphQL at http://{address}/graphql, GraphiQL at http://{address}/graphiql, \
          ingest at http://{address}/v1/requests"
     );
-    let served = runtime.block_on(async {
-        let options = options(&server, descriptors);
-        let limits = options.connections.clone();
-        let router = spoor_graphql::router(engine.services(), options);
+    let end = runtime.block_on(async {
         tokio::select! {
-            served = spoor_graphql::serve(listener, router, limits, stopped) => {
-                served.map_err(Failure::failed)
-            }
-            () = ended(&engine) => Ok(()),
+            _ = &mut stopped => End::Asked,
+            () = ended(&running) => End::Engine,
+            served = &mut server => End::Server(server_ended(served)),
         }
     });
+    let ending = Ending::begin("open requests");
+    let served = match end {
+        End::Asked => {
+            // The server may have ended by itself.
+            let _ = stop.send(());
+            let served =
+                runtime.block_on(async { tokio::time::timeout(REQUESTS_MAX, &mut server).await });
+            served
+                .map_or(Ok(()), |served| served.map_err(Failure::failed)?.map_err(Failure::failed))
+        }
+        End::Engine => Ok(()),
+        End::Server(failure) => Err(failure),
+    };
+    server.abort();
     runtime.shutdown_timeout(ENGINE_CHECK);
+    shut_down(running, &ending)?;
+    served
+}
+
+/// Opens the store and starts the engine, on a thread of its own.
+fn start(
+    config: Config,
+    cluster: Option<Membership>,
+    sources: Vec<Named>,
+    startup: &Startup,
+) -> Result<oneshot::Receiver<Result<Running, Failure>>, Failure> {
+    let (tell, started) = oneshot::channel();
+    let startup = startup.clone();
+    let start = move || {
+        let directory = config.store.dir.clone();
+        let settings = setup::settings(config, &directory, true, sources)?;
+        let settings = Settings { cluster, ..settings };
+        let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
+        let engine = Engine::start_watched(settings, &startup).map_err(Failure::failed)?;
+        Ok(Running { tools, engine })
+    };
+    let thread = std::thread::Builder::new().name("start".into()).spawn(move || {
+        // Whoever waited may have been told to stop.
+        let _ = tell.send(start());
+    });
+    thread.map(|_| started).map_err(Failure::failed)
+}
+
+/// Why the server ended although nobody asked it to.
+fn server_ended(served: Result<std::io::Result<()>, tokio::task::JoinError>) -> Failure {
+    match served {
+        Ok(Ok(())) => Failure::Failed("the server has ended by itself".into()),
+        Ok(Err(error)) => Failure::failed(error),
+        Err(error) => Failure::failed(error),
+    }
+}
+
+/// Commits what was taken, unless the engine has failed, and ends.
+fn shut_down(running: Running, ending: &Ending) -> Result<(), Failure> {
+    let Running { tools, engine } = running;
     match engine.failure() {
         None => tracing::info!("stopping: committing what was taken"),
         Some(failure) => tracing::error!("stopping, nothing more is committed: {failure}"),
     }
+    ending.waits_for("tools that talk to the store");
     drop(tools);
+    ending.waits_for("the last epoch to be committed");
     engine.stop();
     engine.join().map_err(Failure::failed)?;
-    served
+    ending.has_succeeded_but_for("the store to be closed");
+    Ok(())
 }
 
 /// What the server allows, as configured and as there are descriptors.
@@ -145,10 +258,13 @@ fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The engine stopped by itself: there is no half-alive mode.
-async fn ended(engine: &Engine) {
-    while engine.is_running() {
+/// The engine stopped by itself, or what answers tools did: there is no half-alive mode.
+async fn ended(running: &Running) {
+    while running.engine.is_running() && !running.tools.has_failed() {
         tokio::time::sleep(ENGINE_CHECK).await;
+    }
+    if running.tools.has_failed() {
+        running.engine.abandon("the thread that answers tools panicked; its message is in the log");
     }
     tokio::time::sleep(FAREWELL).await;
 }

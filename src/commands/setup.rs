@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::cluster::{Membership, SECRET_VARIABLE};
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
 use spoor_dataflow::decode::{Format, Formats, Mapping};
 use spoor_dataflow::engine::{EpochLimits, Settings};
@@ -130,7 +130,8 @@ pub fn store(
 /// The cluster this process belongs to, if it does.
 pub fn cluster(args: &ClusterArgs) -> Result<Option<Membership>, Failure> {
     let (Some(hosts), Some(process)) = (&args.hosts, args.process) else { return Ok(None) };
-    Membership::read(hosts, process).map(Some).map_err(Failure::usage)
+    let secret = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty());
+    Membership::read(hosts, process, secret.as_deref()).map(Some).map_err(Failure::usage)
 }
 
 /// What a single serving engine is started with: the configuration, over the store in a directory.

@@ -24,6 +24,14 @@ pub struct Site {
     config: PathBuf,
 }
 
+/// Addresses of the processes of a cluster.
+pub struct Addresses {
+    serving: Vec<String>,
+    /// Those of the hosts file.
+    pub between: Vec<String>,
+    hosts: PathBuf,
+}
+
 /// A running process.
 pub struct Process {
     child: Child,
@@ -54,34 +62,50 @@ impl Site {
         self.dir.path().join(format!("state-{process}"))
     }
 
-    /// Starts processes; `more` gives arguments and environment of each.
+    /// Addresses for the processes of a cluster, for clients and between them.
+    pub fn addresses(&self, processes: usize) -> Addresses {
+        let mut serving = free_addresses(2 * processes);
+        let between = serving.split_off(processes);
+        let hosts = self.dir.path().join("hosts.txt");
+        std::fs::write(&hosts, between.join("\n")).expect("the file can be written");
+        Addresses { serving, between, hosts }
+    }
+
+    /// Starts one of them, perhaps again; `more` gives arguments and environment.
+    pub fn start_one(
+        &self,
+        addresses: &Addresses,
+        process: usize,
+        workers: usize,
+        more: impl FnOnce(&mut Command),
+    ) -> Process {
+        let log = self.dir.path().join(format!("log-{process}.txt"));
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.expect("the log can be written");
+        let address = addresses.serving[process].clone();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spoor"));
+        command.args(["serve", "--listen", &address]);
+        command.args(["--workers", &workers.to_string()]);
+        command.arg("--config").arg(&self.config);
+        command.arg("--state").arg(self.store(process));
+        if addresses.serving.len() > 1 {
+            command.arg("--hosts").arg(&addresses.hosts);
+            command.args(["--process", &process.to_string()]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        more(&mut command);
+        Process { child: command.spawn().expect("the program starts"), address, log }
+    }
+
+    /// Starts all of them; `more` gives arguments and environment of each.
     pub fn start(
         &self,
         processes: usize,
         workers: usize,
         more: impl Fn(usize, &mut Command),
     ) -> Vec<Process> {
-        let addresses = free_addresses(2 * processes);
-        let (serving, between) = addresses.split_at(processes);
-        let hosts = self.dir.path().join("hosts.txt");
-        std::fs::write(&hosts, between.join("\n")).expect("the file can be written");
-        let start = |process: usize| {
-            let log = self.dir.path().join(format!("log-{process}.txt"));
-            let file = File::options().create(true).append(true).open(&log);
-            let file = file.expect("the log can be written");
-            let mut command = Command::new(env!("CARGO_BIN_EXE_spoor"));
-            command.args(["serve", "--listen", &serving[process]]);
-            command.args(["--workers", &workers.to_string()]);
-            command.arg("--config").arg(&self.config);
-            command.arg("--state").arg(self.store(process));
-            if processes > 1 {
-                command.arg("--hosts").arg(&hosts).args(["--process", &process.to_string()]);
-            }
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
-            more(process, &mut command);
-            let child = command.spawn().expect("the program starts");
-            Process { child, address: serving[process].clone(), log }
-        };
+        let addresses = self.addresses(processes);
+        let start = |at| self.start_one(&addresses, at, workers, |command| more(at, command));
         (0..processes).map(start).collect()
     }
 }
@@ -89,15 +113,7 @@ impl Site {
 impl Process {
     /// Waits until it is ready, or has ended. Whether it is ready.
     pub fn wait_ready(&mut self) -> bool {
-        let begin = Instant::now();
-        while self.ended().is_none() {
-            if get(&self.address, "/readyz").is_ok_and(|(status, _)| status == 200) {
-                return true;
-            }
-            assert!(begin.elapsed() < PATIENCE, "it is not ready:\n{}", self.said());
-            std::thread::sleep(LOOK);
-        }
-        false
+        self.wait_for("/readyz", |status, _| status == 200)
     }
 
     /// Its exit status, if it has ended.
@@ -126,9 +142,30 @@ impl Process {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal cannot be sent");
+    }
+
+    /// Asks until it answers a `GET` as expected, or has ended. Whether it does.
+    pub fn wait_for(&mut self, path: &str, expected: impl Fn(u16, &str) -> bool) -> bool {
+        let (begin, mut last) = (Instant::now(), None);
+        while self.ended().is_none() {
+            if let Ok((status, said)) = get(&self.address, path) {
+                if expected(status, &said) {
+                    return true;
+                }
+                last = Some((status, said));
+            }
+            assert!(begin.elapsed() < PATIENCE, "{path}: {last:?}:\n{}", self.said());
+            std::thread::sleep(LOOK);
+        }
+        false
     }
 
     /// The end of what it has said.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use spoor_dataflow::cluster::Membership;
+use spoor_dataflow::cluster::{ClusterSecret, Membership};
 use spoor_dataflow::decode::Formats;
 use spoor_dataflow::engine::{Engine, EpochLimits, Settings};
 use spoor_dataflow::query::{Filter, Order, SessionQuery};
@@ -197,7 +197,8 @@ impl Case {
     fn start(&mut self, workers: usize) {
         let hosts = &self.hosts;
         let start = |(process, dir): (usize, _)| {
-            let membership = Membership { process, hosts: hosts.clone() };
+            let secret = ClusterSecret::new("only of these tests").unwrap();
+            let membership = Membership::new(process, hosts.clone(), secret);
             start_one(dir, (hosts.len() > 1).then_some(membership), workers)
         };
         self.engines = std::thread::scope(|threads| {

@@ -11,7 +11,7 @@ use crate::source::named::FileId;
 use crate::store::StoreError;
 
 /// Processes with another protocol do not work together.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Which process of how many a store belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

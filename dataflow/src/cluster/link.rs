@@ -3,7 +3,7 @@
 //! The dataflow's network threads panic when a connection breaks. Here a broken one is noticed
 //! first: whoever watches is told which process is gone and why, and the network thread is held
 //! until the program has said so and ended. After the cluster has ended a closed connection is
-//! nothing to tell of.
+//! nothing to tell of. A network thread that panics for another reason tells of it, too.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -29,6 +29,13 @@ impl Watch {
     #[must_use]
     pub fn new(on_loss: impl Fn(usize, &str) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { ended: AtomicBool::new(false), on_loss: Box::new(on_loss) })
+    }
+
+    /// A process is lost, unless the cluster has done its work.
+    pub fn lost(&self, peer: usize, what: &str) {
+        if !self.ended.load(Ordering::Acquire) {
+            (self.on_loss)(peer, what);
+        }
     }
 
     /// The cluster has done its work: connections may close.
@@ -76,6 +83,15 @@ impl Link {
         into[..missing].fill(0);
         self.zeros += missing;
         missing
+    }
+}
+
+impl Drop for Link {
+    /// The dataflow's threads panic over what they cannot read; nobody else notices that.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.watch.lost(self.peer, "what it sends cannot be read; the log says more");
+        }
     }
 }
 

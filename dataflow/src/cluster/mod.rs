@@ -2,23 +2,41 @@
 //! before the dataflow begins.
 //!
 //! Every process has a store of its own and owns the partitions [`Ownership`] gives it. When they
-//! start they connect each to each ([`connect`]), tell each other where they stand ([`Hello`]), and
-//! agree on the epoch all go on from ([`agree`]). The connections then belong to the dataflow
-//! ([`link`]). The network between them is trusted: see SECURITY.md.
+//! start they connect each to each ([`meeting`]), each proves that it knows their common secret
+//! ([`ClusterSecret`]), they tell each other where they stand ([`Hello`]), and agree on the epoch all
+//! go on from ([`agree`]). One connection between each two then belongs to the dataflow ([`link`]),
+//! the other carries heartbeats to the end. What is protected on them and what is not: SECURITY.md.
 
 pub mod agree;
-pub mod connect;
+mod channel;
+mod door;
+mod handshake;
 pub mod hello;
+pub mod limits;
 pub mod link;
+pub mod meeting;
 mod ownership;
+mod roster;
+mod secret;
+#[cfg(test)]
+mod tests;
 
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 pub use hello::{Hello, Standing};
+pub use limits::PROCESSES_MAX;
 pub use ownership::Ownership;
+pub use roster::NOBODY;
+pub use secret::ClusterSecret;
 
-/// Most processes in a cluster.
-pub const PROCESSES_MAX: usize = 64;
+/// The environment variable with the secret of the cluster.
+pub const SECRET_VARIABLE: &str = "SPOOR_CLUSTER_SECRET";
+/// What a line of the hosts file with the secret begins with.
+const SECRET_KEY: &str = "secret";
+/// What the file of a secret that was made for processes of one machine is called after.
+const SECRET_FILE_SUFFIX: &str = ".secret";
 
 /// Who belongs to the cluster, and which of them this process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +45,8 @@ pub struct Membership {
     pub process: usize,
     /// `host:port` of every process, by number.
     pub hosts: Vec<String>,
+    /// What proves that a process is one of them.
+    pub secret: ClusterSecret,
 }
 
 /// Why the processes of a cluster cannot work together.
@@ -60,44 +80,62 @@ pub enum ClusterError {
         /// What happened.
         reason: String,
     },
+    /// Some have not come, or have not said what they were to say.
+    #[error("{waits}: given up after {seconds} s; start all processes, then this one again")]
+    Missing {
+        /// Who is waited for, and for what.
+        waits: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// One is gone: the meeting is to begin again.
+    #[error("{0} is gone")]
+    Left(String),
+    /// The start was given up.
+    #[error("the start was given up")]
+    Cancelled,
+    /// The system refuses a thread or a connection.
+    #[error("the system refuses a thread or a connection: {0}")]
+    System(#[source] std::io::Error),
     /// The processes do not fit together.
     #[error("{0}")]
     Disagree(String),
 }
 
 impl Membership {
+    /// Of the processes at these addresses.
+    #[must_use]
+    pub fn new(process: usize, hosts: Vec<String>, secret: ClusterSecret) -> Self {
+        Self { process, hosts, secret }
+    }
+
     /// Reads a hosts file: a `host:port` a line, in the order of the processes; blank lines and what
-    /// follows a `#` do not count.
+    /// follows a `#` do not count. A line `secret = ...` has the secret, unless `secret` (of the
+    /// environment) does. Processes that are all on this machine may do without one.
     ///
     /// # Errors
     /// [`ClusterError::Hosts`].
-    pub fn read(path: &Path, process: usize) -> Result<Self, ClusterError> {
+    pub fn read(path: &Path, process: usize, secret: Option<&str>) -> Result<Self, ClusterError> {
         let wrong =
             |reason: String| ClusterError::Hosts { path: path.display().to_string(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        Self::parse(&text, process).map_err(wrong)
-    }
-
-    fn parse(text: &str, process: usize) -> Result<Self, String> {
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        let hosts: Vec<String> = lines.filter(|line| !line.is_empty()).map(Into::into).collect();
-        for (at, host) in hosts.iter().enumerate() {
-            let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none_or(|port| port == 0) {
-                return Err(format!("`{host}` is not host:port"));
+        let (hosts, written) = parse(&text, process).map_err(wrong)?;
+        if written.is_some() && readable_by_others(path) {
+            tracing::warn!("{} holds a secret and others may read it", path.display());
+        }
+        let secret = match secret.or(written) {
+            Some(secret) => ClusterSecret::new(secret),
+            None if hosts.iter().all(|host| is_loopback(host)) => {
+                let mut name = path.file_name().unwrap_or_default().to_owned();
+                name.push(SECRET_FILE_SUFFIX);
+                ClusterSecret::of_file(&path.with_file_name(name))
             }
-            if hosts[..at].contains(host) {
-                return Err(format!("`{host}` is there twice"));
-            }
-        }
-        if hosts.len() > PROCESSES_MAX {
-            return Err(format!("a cluster has at most {PROCESSES_MAX} processes"));
-        }
-        if process >= hosts.len() {
-            let count = hosts.len();
-            return Err(format!("it names {count} processes, so there is no process {process}"));
-        }
-        Ok(Self { process, hosts })
+            None => Err(format!(
+                "processes on several machines need a secret: set {SECRET_VARIABLE} for all, or \
+                 write a line `{SECRET_KEY} = ...` (`openssl rand -hex 32` makes one)"
+            )),
+        };
+        Ok(Self { process, hosts, secret: secret.map_err(wrong)? })
     }
 
     /// Number of processes.
@@ -107,27 +145,48 @@ impl Membership {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hosts_file_names_every_process_once() {
-        let parse = |text, process| Membership::parse(text, process);
-        let hosts = parse("# two\n\na:1 # first\n b:2\n", 1).unwrap();
-        assert_eq!((hosts.processes(), hosts.hosts[1].as_str()), (2, "b:2"));
-        for (text, process, reason) in [
-            ("a:1\nb:2", 2, "no process 2"),
-            ("", 0, "no process 0"),
-            ("a:1\na:1", 0, "twice"),
-            ("a", 0, "not host:port"),
-            ("a:0", 0, "not host:port"),
-            ("a:99999", 0, "not host:port"),
-        ] {
-            let found = parse(text, process).unwrap_err();
-            assert!(found.contains(reason), "{text:?}: {found}");
+/// The addresses, and the secret if there is one.
+fn parse(text: &str, process: usize) -> Result<(Vec<String>, Option<&str>), String> {
+    let (mut hosts, mut secret) = (Vec::<String>::new(), None);
+    for line in text.lines() {
+        let line = line.trim();
+        let written = line.strip_prefix(SECRET_KEY).map(str::trim_start);
+        if let Some(written) = written.and_then(|rest| rest.strip_prefix('=')) {
+            if secret.replace(written.trim()).is_some() {
+                return Err("it has two secrets".into());
+            }
+            continue;
         }
-        let many: String = (0..=PROCESSES_MAX).map(|at| format!("h{at}:1\n")).collect();
-        assert!(parse(&many, 0).unwrap_err().contains("at most"));
+        let host = line.split('#').next().unwrap_or_default().trim();
+        if host.is_empty() {
+            continue;
+        }
+        let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|port| port == 0) {
+            return Err(format!("`{host}` is not host:port"));
+        }
+        if hosts.iter().any(|known| known == host) {
+            return Err(format!("`{host}` is there twice"));
+        }
+        hosts.push(host.into());
     }
+    if hosts.len() > PROCESSES_MAX {
+        return Err(format!("a cluster has at most {PROCESSES_MAX} processes"));
+    }
+    if process >= hosts.len() {
+        let count = hosts.len();
+        return Err(format!("it names {count} processes, so there is no process {process}"));
+    }
+    Ok((hosts, secret))
+}
+
+/// Whether nobody on another machine reaches a `host:port`.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn readable_by_others(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
 }

@@ -19,6 +19,7 @@ use crate::engine::progress::Progress;
 use crate::engine::sources::{SourceState, reach, watermark};
 use crate::engine::standing::Standing;
 use crate::engine::{Context, LEADER, PUSH_SOURCE_ID, answers, keys};
+use crate::failpoint;
 use crate::query::SourceCounts;
 use crate::service::{PushAnswer, RuleChange};
 use crate::store::{Commit, StoreError};
@@ -79,6 +80,8 @@ impl Committer {
     /// Whether the epoch is committed; it is not when somebody else has failed meanwhile.
     fn commit(&mut self, closed: Closed) -> Result<bool, StoreError> {
         let epoch = closed.plan.epoch;
+        failpoint::hit("panic-committer");
+        failpoint::hit("hang-committer");
         let mut findings = std::mem::take(&mut *closed.plan.findings.lock());
         self.advance_sources(&closed, &findings);
         let Some(found) = self.exchange(&closed, &mut findings) else { return Ok(false) };

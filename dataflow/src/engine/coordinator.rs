@@ -23,6 +23,7 @@ use crate::engine::mail::{Mail, Note, Turn};
 use crate::engine::plan::{EpochPlan, Origin, Plan, Task};
 use crate::engine::regroup::Regroup;
 use crate::engine::{Context, LEADER, answers};
+use crate::failpoint;
 use crate::service::{Push, RuleChangeError, ServiceError};
 
 /// See the module's description.
@@ -368,6 +369,7 @@ impl Coordinator {
     }
 
     fn push(&mut self, push: Push, reply: PushReply) {
+        failpoint::hit("panic-coordinator");
         let mut used = None;
         if let Some(key) = &push.key {
             let content = push.content_hash();

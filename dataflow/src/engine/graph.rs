@@ -29,6 +29,7 @@ use crate::engine::overview::overview;
 use crate::engine::plan::Plan;
 use crate::engine::progress::Progress;
 use crate::engine::regroup::regroup;
+use crate::failpoint;
 
 /// Builds the graph on a worker and runs it to its end.
 pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &Arc<Inbox>) {
@@ -114,6 +115,7 @@ fn closing(
     let closes = context.store.closing();
     sessions
         .inspect_batch(move |_, changes| {
+            failpoint::hit("panic-worker");
             // Nearly always of one epoch.
             for changes in changes.chunk_by(|(_, one, _), (_, other, _)| one == other) {
                 let Some(plan) = plan.get(changes[0].1) else { continue };

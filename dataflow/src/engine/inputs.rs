@@ -12,9 +12,12 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
+use crate::engine::Context;
 use crate::engine::divide::Reading;
+use crate::engine::guard::StopsOnPanic;
 use crate::engine::health::Health;
 use crate::engine::limits::READER_THREADS_MAX;
+use crate::failpoint;
 use crate::source::opening::Stop;
 use crate::source::watch::Watcher;
 use crate::source::{self, Chunk, LOOK_INTERVAL, Next, Source, SourceError, SourceId, SourceSpec};
@@ -43,6 +46,8 @@ pub struct Shared {
     pub stop: Stop,
     /// Where what is wrong is told.
     pub health: Arc<Health>,
+    /// Of the engine, if there is one: a thread that panics stops it.
+    pub context: Option<Arc<Context>>,
 }
 
 type Numbered = (SourceId, Reading);
@@ -59,17 +64,20 @@ pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<Joi
     let mut threads = Vec::new();
     if !followed.is_empty() {
         let shared = shared.clone();
-        threads.push(thread("follow".into(), move || follow(followed, &shared))?);
+        let guard = shared.context.clone();
+        threads.push(thread(&guard, "follow".into(), move || follow(followed, &shared))?);
     }
     for (id, reading) in streams {
-        let shared = shared.clone();
-        threads.push(thread(format!("stream-{}", id.0), move || shared.read_out(id, &reading))?);
+        let (shared, name) = (shared.clone(), format!("stream-{}", id.0));
+        let guard = shared.context.clone();
+        threads.push(thread(&guard, name, move || shared.read_out(id, &reading))?);
     }
     let readers = files.len().min(READER_THREADS_MAX);
     let files = Arc::new(Mutex::new(VecDeque::from(files)));
     for number in 0..readers {
         let (shared, files) = (shared.clone(), Arc::clone(&files));
-        threads.push(thread(format!("reader-{number}"), move || {
+        let guard = shared.context.clone();
+        threads.push(thread(&guard, format!("reader-{number}"), move || {
             // The lock is not held while a file is read.
             let next = || files.lock().pop_front();
             while let Some((id, reading)) = next() {
@@ -80,8 +88,18 @@ pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<Joi
     Ok(threads)
 }
 
-fn thread(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name).spawn(run)
+/// Starts a thread whose panic stops the engine.
+fn thread(
+    context: &Option<Arc<Context>>,
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let guard = |context| StopsOnPanic::new(context, format!("thread `{name}` of sources"));
+    let stops = context.as_ref().map(guard);
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _stops = stops;
+        run();
+    })
 }
 
 fn open(reading: &Reading, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
@@ -100,6 +118,7 @@ impl Shared {
 
     /// Hands over a chunk, named as its source is in the whole cluster.
     fn hand_over(&self, id: SourceId, reading: &Reading, own: &str, mut chunk: Chunk) -> bool {
+        failpoint::hit("panic-source");
         chunk.source = id;
         if reading.name != own {
             // What follows the name tells the files of a followed one apart.
@@ -242,7 +261,7 @@ mod tests {
             (SourceId(id), Reading { spec, name, optional: false, row })
         });
         let (to, said) = crossbeam_channel::unbounded();
-        let shared = Shared { to, stop: Stop::default(), health: Arc::default() };
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), context: None };
         shared.stop.set();
         let threads = spawn(sources.collect(), &shared).unwrap();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -266,7 +285,7 @@ mod tests {
             (SourceId(number), Reading { name: spec.name(), spec, optional: false, row })
         });
         let (to, said) = crossbeam_channel::unbounded();
-        let shared = Shared { to, stop: Stop::default(), health: Arc::default() };
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), context: None };
         let threads = spawn(sources.collect(), &shared).unwrap();
         assert_eq!(threads.len(), READER_THREADS_MAX + 1);
         shared.stop.set();

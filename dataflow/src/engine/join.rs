@@ -1,39 +1,77 @@
 //! Joining a cluster: what happens between opening the store and the first epoch.
 //!
-//! The processes connect, agree on the epoch all go on from, bring their stores there, and tell each
-//! other what they know as of it. After that a process begins as it would alone, with the rules of
-//! the leader.
+//! The processes meet, agree on the epoch all go on from, bring their stores there, and tell each
+//! other what they know as of it. When one is lost on the way they meet again; everything done until
+//! then may be done once more. After that a process begins as it would alone, with the rules of the
+//! leader.
 
 use spoor_operators::assign::SecretKey;
 use spoor_operators::time::Epoch;
 
 use crate::cluster::agree::{Recovery, agree, recovery, same_standing};
-use crate::cluster::connect::{Connections, connect};
 use crate::cluster::hello::{PROTOCOL, Shape};
+use crate::cluster::meeting::{Connections, Meeting};
 use crate::cluster::{ClusterError, Hello, Membership, Standing};
+use crate::engine::startup::Startup;
 use crate::engine::{EngineError, Settings, keys};
 use crate::reshape::check_settled;
 use crate::store::{Store, StoreError};
 
 /// A process that has found the others, and whose store stands where all stand.
-pub struct Joined {
+pub struct Joined<T> {
     /// To the others.
     pub connections: Connections,
     /// What this process is.
     pub shape: Shape,
+    /// What is known here.
+    pub known: T,
+    /// What each process knows. By number.
+    pub standings: Vec<Standing>,
 }
 
-/// Connects, agrees and recovers. The key of the settings becomes that of the cluster.
+/// Meets the others, agrees and recovers. The key of the settings becomes that of the cluster.
+/// `read` says what the store knows once it stands where all stand.
 ///
 /// # Errors
-/// [`EngineError::Cluster`], [`EngineError::Store`].
-pub fn join(settings: &mut Settings, membership: &Membership) -> Result<Joined, EngineError> {
-    let mut connections = connect(membership)?;
+/// [`EngineError::Cluster`], [`EngineError::Store`], [`EngineError::Cancelled`].
+pub fn join<T>(
+    settings: &mut Settings,
+    membership: &Membership,
+    startup: &Startup,
+    mut read: impl FnMut(&Settings) -> Result<(T, Standing), StoreError>,
+) -> Result<Joined<T>, EngineError> {
+    let mut meeting = Meeting::open(membership, startup)?;
+    loop {
+        match meet(settings, membership, &mut meeting, &mut read) {
+            Ok((known, standings)) => {
+                let shape =
+                    Shape { process: membership.process, processes: membership.processes() };
+                return Ok(Joined { connections: meeting.close(), shape, known, standings });
+            }
+            Err(EngineError::Cluster(ClusterError::Left(who))) => {
+                tracing::warn!("{who} was lost while the cluster met: it meets again");
+                meeting.begin_again();
+            }
+            Err(EngineError::Cluster(ClusterError::Cancelled)) => {
+                return Err(EngineError::Cancelled);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// One meeting, until all know the same and know that of each other.
+fn meet<T>(
+    settings: &mut Settings,
+    membership: &Membership,
+    meeting: &mut Meeting,
+    read: &mut impl FnMut(&Settings) -> Result<(T, Standing), StoreError>,
+) -> Result<(T, Vec<Standing>), EngineError> {
+    meeting.gather()?;
     let store = &settings.store;
-    let shape = Shape { process: membership.process, processes: membership.processes() };
     let hello = Hello {
         protocol: PROTOCOL,
-        shape,
+        shape: Shape { process: membership.process, processes: membership.processes() },
         workers: settings.workers,
         store: store.committed().map(|_| shape_of(store)).transpose()?,
         committed: store.committed().map(|epoch| epoch.0),
@@ -42,7 +80,7 @@ pub fn join(settings: &mut Settings, membership: &Membership) -> Result<Joined, 
         key: settings.key.0,
         settings: fingerprint(settings),
     };
-    let hellos = connections.exchange(&hello)?;
+    let hellos = meeting.exchange(&hello)?;
     let target = agree(&hellos)?;
     match recovery(&hello, target) {
         Recovery::Nothing => {}
@@ -60,19 +98,12 @@ pub fn join(settings: &mut Settings, membership: &Membership) -> Result<Joined, 
         store.keep_secret_key(&leader.key)?;
         settings.key = SecretKey(leader.key);
     }
-    Ok(Joined { connections, shape })
-}
-
-impl Joined {
-    /// Tells the others what is known here, and hears what they know. By number.
-    ///
-    /// # Errors
-    /// [`EngineError::Cluster`].
-    pub fn tell(&mut self, standing: &Standing) -> Result<Vec<Standing>, EngineError> {
-        let standings = self.connections.exchange(standing)?;
-        same_standing(&standings)?;
-        Ok(standings)
-    }
+    let (known, standing) = read(settings)?;
+    let standings = meeting.exchange(&standing)?;
+    same_standing(&standings)?;
+    // Whoever goes on knows that nobody waits for what a lost process has not said.
+    meeting.exchange(&())?;
+    Ok((known, standings))
 }
 
 /// What a store was written as; refused while that is being changed.

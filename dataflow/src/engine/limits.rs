@@ -50,6 +50,11 @@ pub const FEED_SNAPSHOT_MAX: usize = 10_000;
 pub const PARK_MAX: Duration = Duration::from_millis(20);
 /// How long a process that fails goes on so that the others of its cluster hear why.
 pub const FAREWELL: Duration = Duration::from_millis(300);
+/// How long an engine that was stopped, or has failed, may take to end. What has not ended then is
+/// left behind: the process ends without it.
+pub const END_MAX: Duration = Duration::from_secs(8);
+/// How long its end waits for a source that does not notice that nobody reads it any more.
+pub const SOURCE_END_MAX: Duration = Duration::from_secs(2);
 /// Pushes that wait for an epoch; one more is refused.
 pub const PUSHES_WAITING_MAX: usize = 64;
 /// Bytes of a question or an answer between processes: a page of the longest sessions fits.

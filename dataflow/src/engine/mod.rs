@@ -14,8 +14,10 @@ pub mod command;
 pub mod committer;
 pub mod coordinator;
 pub mod divide;
+mod ending;
 pub mod feed;
 pub mod graph;
+mod guard;
 pub mod health;
 pub mod hot;
 pub mod identify;
@@ -35,11 +37,12 @@ pub mod rules;
 pub mod sources;
 pub mod standing;
 pub mod start;
+pub mod startup;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
@@ -51,7 +54,7 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
-use crate::cluster::{ClusterError, Membership, Ownership};
+use crate::cluster::{ClusterError, Membership, NOBODY, Ownership};
 use crate::decode::Formats;
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
@@ -166,6 +169,9 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// Its start was given up before it was done.
+    #[error("the start was given up")]
+    Cancelled,
     /// Something failed while it ran.
     #[error("the engine stopped: {0}")]
     Failed(String),
@@ -213,6 +219,10 @@ pub struct Context {
     applications: Applications,
     descriptions: Descriptions,
     pub(crate) formats: Formats,
+    /// A process that has not been heard of for a while; [`NOBODY`]: there is none.
+    silent: Arc<AtomicUsize>,
+    /// Since when it is to end, because it was stopped or has failed.
+    ending: OnceLock<Instant>,
     /// Everything that was taken is committed, and nothing more comes.
     drained: AtomicBool,
     stopped: AtomicBool,
@@ -348,16 +358,37 @@ impl Context {
     /// Stops everything, because a process of the cluster has failed.
     pub(crate) fn failed_at(&self, process: usize, reason: String) {
         self.failure.lock().get_or_insert((process, reason));
+        self.is_to_end();
         self.plan.fail();
         if let Some(mail) = &self.mail {
             mail.forget_questions();
         }
     }
 
+    /// A process of the cluster that has not been heard of for a while, if there is one.
+    pub(crate) fn silent(&self) -> Option<usize> {
+        Some(self.silent.load(Ordering::Acquire)).filter(|process| *process != NOBODY)
+    }
+
+    /// It is to end within [`limits::END_MAX`] from now on.
+    pub(crate) fn is_to_end(&self) {
+        self.ending.get_or_init(Instant::now);
+    }
+
+    /// How much of [`limits::END_MAX`] is left, if it is to end.
+    fn time_to_end(&self) -> Option<Duration> {
+        self.ending.get().map(|since| limits::END_MAX.saturating_sub(since.elapsed()))
+    }
+
     /// Why everything stopped.
     pub(crate) fn why_failed(&self) -> String {
         let failure = self.failure.lock();
         failure.as_ref().map_or_else(|| "its log says why".into(), |(_, reason)| reason.clone())
+    }
+
+    /// The process that failed first, and why, if one has.
+    fn first_failure(&self) -> Option<(usize, String)> {
+        self.failure.lock().clone()
     }
 
     /// Tells the other processes why this one stops.
@@ -381,6 +412,8 @@ pub struct Engine {
     pub(crate) pushes: Sender<Command>,
     pub(crate) sources_stop: Stop,
     pub(crate) threads: Vec<JoinHandle<()>>,
+    /// Threads of sources: what they would still say is of no use once the others have ended.
+    pub(crate) readers: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
@@ -390,8 +423,9 @@ impl Engine {
         reader::services(&self.context, &self.commands, &self.pushes)
     }
 
-    /// Asks it to commit what it took and end.
+    /// Asks it to commit what it took and end, within [`limits::END_MAX`].
     pub fn stop(&self) {
+        self.context.is_to_end();
         self.sources_stop.set();
         // It may have ended by itself.
         let _ = self.commands.send(Command::Stop);
@@ -454,7 +488,8 @@ impl Engine {
     }
 
     /// Waits until it has ended; in a cluster, until every process has. One that serves then leaves
-    /// its store such that the next start is quick.
+    /// its store such that the next start is quick. Once it was stopped or has failed, the wait is
+    /// bounded by [`limits::END_MAX`]: a thread that has not ended then is left behind.
     ///
     /// # Errors
     /// [`EngineError::Failed`] when it stopped for a reason of its own, [`EngineError::Source`]
@@ -464,19 +499,14 @@ impl Engine {
             mail.broadcast(&Note::Released);
             mail.release();
         }
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                self.context.fail("a thread panicked; its message is in the log".into());
-            }
-        }
+        self.await_threads();
         self.context.stopped.store(true, Ordering::Release);
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        if !self.context.ends_with_sources
-            && let Err(error) = self.context.store.settle()
-        {
-            tracing::warn!(%error, "the next start has to read the log of the store");
+        self.await_readers();
+        if !self.context.ends_with_sources {
+            self.settle();
         }
         let failures = self.context.source_failures();
         if failures.is_empty() { Ok(()) } else { Err(EngineError::Source(failures.join("; "))) }

@@ -39,6 +39,17 @@ pub(crate) fn services(
 struct EngineReader(Arc<Context>);
 
 impl Reader for EngineReader {
+    fn ready(&self) -> Result<Epoch, ServiceError> {
+        let epoch = self.0.view()?.epoch();
+        if self.0.is_stopped() {
+            return Err(ServiceError::Stopped);
+        }
+        match self.0.silent() {
+            Some(process) => Err(ServiceError::Unanswered(process)),
+            None => Ok(epoch),
+        }
+    }
+
     fn view(&self) -> Result<Arc<dyn View>, ServiceError> {
         match self.0.cluster() {
             None => {

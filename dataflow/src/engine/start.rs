@@ -1,7 +1,7 @@
 //! Starting an engine: what the store knows, then the threads.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use timely::communication::allocator::zero_copy::initialize::initialize_networki
 
 use crate::cluster::hello::Shape;
 use crate::cluster::link::{Link, Watch};
-use crate::cluster::{self, Ownership};
+use crate::cluster::meeting::Connections;
+use crate::cluster::{self, NOBODY, Ownership};
 use crate::engine::ask::Desk;
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
@@ -28,10 +29,11 @@ use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Coordinator, Start};
 use crate::engine::divide::{Reading, Told, divide, own_name, read_row, readable};
 use crate::engine::feed::Feed;
+use crate::engine::guard::StopsOnPanic;
 use crate::engine::health::Health;
 use crate::engine::hot::HotBytes;
 use crate::engine::inputs::{self, FromSource};
-use crate::engine::join::{self, Joined};
+use crate::engine::join;
 use crate::engine::limits::CHUNKS_WAITING_MAX;
 use crate::engine::mail::{Found, Inbox, Mail, MailPeers, Note};
 use crate::engine::open_sessions::OpenSessions;
@@ -40,6 +42,7 @@ use crate::engine::progress::Progress;
 use crate::engine::regroup::Regroup;
 use crate::engine::sources::{SourceRow, SourceState};
 use crate::engine::standing::Standing;
+use crate::engine::startup::Startup;
 use crate::engine::{
     Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys,
 };
@@ -54,25 +57,36 @@ impl Engine {
     /// # Errors
     /// The store cannot be read, the rules cannot be in force, or the system refuses a thread. A
     /// source that cannot be opened is found by its thread: see [`Engine::join`].
-    pub fn start(mut settings: Settings) -> Result<Self, EngineError> {
-        let mut joined = match settings.cluster.take().filter(|cluster| cluster.processes() > 1) {
-            Some(membership) => Some(join::join(&mut settings, &membership)?),
+    pub fn start(settings: Settings) -> Result<Self, EngineError> {
+        Self::start_watched(settings, &Startup::new())
+    }
+
+    /// As [`Engine::start`], while others watch. The services of `startup` are the engine's when
+    /// this returns.
+    ///
+    /// # Errors
+    /// As [`Engine::start`]; [`EngineError::Cancelled`] when it was given up.
+    pub fn start_watched(mut settings: Settings, startup: &Startup) -> Result<Self, EngineError> {
+        let membership = settings.cluster.take().filter(|cluster| cluster.processes() > 1);
+        let read = |settings: &Settings| {
+            startup.say("reading what the store knows");
+            let known = Known::read(&settings.store)?;
+            let standing = known.standing(settings)?;
+            Ok((known, standing))
+        };
+        let (known, standings, joined) = match membership {
+            Some(membership) => {
+                let joined = join::join(&mut settings, &membership, startup, read)?;
+                let join::Joined { connections, shape, known, standings } = joined;
+                (known, standings, Some((connections, shape)))
+            }
             None => {
                 join::check_alone(&settings.store)?;
-                None
+                let (known, standing) = read(&settings)?;
+                (known, vec![standing], None)
             }
         };
-        let known = Known::read(&settings.store)?;
-        let mut rules = known.rules.clone().unwrap_or_else(|| settings.rules.clone());
-        if known.rules.is_none() {
-            rules.version = 1;
-        }
-        let mine = known.standing(&rules, &settings)?;
-        let standings = match &mut joined {
-            Some(joined) => joined.tell(&mine)?,
-            None => vec![mine],
-        };
-        rules.clone_from(&standings[LEADER].rules);
+        let rules = standings[LEADER].rules.clone();
         let lineage = standings[LEADER].lineage.clone();
         let compiled = CompiledRules::new(
             &rules,
@@ -81,12 +95,14 @@ impl Engine {
             &settings.descriptions,
         );
         let compiled = Arc::new(compiled.map_err(EngineError::Rules)?);
-        let shape = joined.as_ref().map(|joined| joined.shape);
+        let shape = joined.as_ref().map(|(_, shape)| *shape);
         let process = shape.map_or(LEADER, |shape| shape.process);
         let told = Told { process, standings: &standings };
         let readings = divide(std::mem::take(&mut settings.sources), &told)?;
         let sources = source_states(&told, &readings)?;
-        let context = Arc::new(context(settings, &known, &sources, &compiled, shape, lineage)?);
+        let silent = joined.as_ref().map(|(connections, _)| connections.silent());
+        let place = Place { shape, silent, lineage };
+        let context = Arc::new(context(settings, &known, &sources, &compiled, place)?);
         let push_offset = sources[0].row.offset;
         let to_read: Vec<_> =
             (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
@@ -102,7 +118,9 @@ impl Engine {
             live_sources: to_read.len(),
             new_rules: known.rules.is_none().then(|| Arc::new(rules)),
         };
-        spawn_all(context, known, sources, start, to_read, joined)
+        let engine = spawn_all(context, known, sources, start, to_read, joined)?;
+        startup.done(engine.services());
+        Ok(engine)
     }
 }
 
@@ -133,14 +151,12 @@ impl Known {
         })
     }
 
-    /// The same, for the other processes of a cluster.
-    fn standing(
-        &self,
-        rules: &RuleSet,
-        settings: &Settings,
-    ) -> Result<cluster::Standing, StoreError> {
+    /// The same, for all processes of a cluster. A new store has the rules of the settings.
+    fn standing(&self, settings: &Settings) -> Result<cluster::Standing, StoreError> {
+        let rules =
+            self.rules.clone().unwrap_or_else(|| RuleSet { version: 1, ..settings.rules.clone() });
         Ok(cluster::Standing {
-            rules: rules.clone(),
+            rules,
             is_new: self.rules.is_none(),
             lineage: settings.store.lineage().clone(),
             watermark: self.watermark.map(EventTime::millis),
@@ -165,13 +181,20 @@ fn source_states(told: &Told<'_>, readings: &[Reading]) -> Result<Vec<SourceStat
     Ok(std::iter::once(pushes).chain(readings.iter().map(state)).collect())
 }
 
+/// Where an engine stands in its cluster; alone it has no shape.
+struct Place {
+    shape: Option<Shape>,
+    /// A process that has not been heard of for a while.
+    silent: Option<Arc<AtomicUsize>>,
+    lineage: Lineage,
+}
+
 fn context(
     settings: Settings,
     known: &Known,
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
-    shape: Option<Shape>,
-    lineage: Lineage,
+    Place { shape, silent, lineage }: Place,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
@@ -221,6 +244,8 @@ fn context(
         applications: settings.applications,
         descriptions: settings.descriptions,
         formats: settings.formats,
+        silent: silent.unwrap_or_else(|| Arc::new(AtomicUsize::new(NOBODY))),
+        ending: OnceLock::new(),
         drained: AtomicBool::new(false),
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),
@@ -235,7 +260,7 @@ fn spawn_all(
     sources: Vec<SourceState>,
     start: Start,
     to_read: Vec<(SourceId, Reading)>,
-    joined: Option<Joined>,
+    joined: Option<(Connections, Shape)>,
 ) -> Result<Engine, EngineError> {
     let (commands, commands_in): (Sender<Command>, Receiver<Command>) = unbounded();
     // `reader::push` keeps it short. A bounded channel would keep what its receiver left in it, and
@@ -250,7 +275,7 @@ fn spawn_all(
     let channels =
         Channels { commands: commands_in, pushes: pushes_in, inputs, closed: closed_out };
     let coordinator = Coordinator::new(Arc::clone(&context), channels, start);
-    threads.push(thread("coordinator", move || coordinator.run())?);
+    threads.push(thread(&context, "coordinator", move || coordinator.run())?);
 
     reach_others(&context, &commands, &pushes)?;
     let (found_out, found) = unbounded();
@@ -260,7 +285,7 @@ fn spawn_all(
     let mail = context.mail.clone();
     let others = mail.map(|mail| Others { mail, found, visible });
     let is_new = context.store.committed().is_none();
-    let shape = joined.as_ref().map(|joined| joined.shape).filter(|_| is_new);
+    let shape = joined.as_ref().map(|(_, shape)| *shape).filter(|_| is_new);
     let committer = Committer {
         context: Arc::clone(&context),
         progress: Arc::clone(&progress),
@@ -273,7 +298,7 @@ fn spawn_all(
         shape,
     };
     let (shared, watching) = (Arc::clone(&context), Arc::clone(&watch));
-    threads.push(thread("committer", move || {
+    threads.push(thread(&context, "committer", move || {
         committer.run();
         let has_failed = || shared.plan.has_failed();
         shared.drained.store(!has_failed(), Ordering::Release);
@@ -288,21 +313,53 @@ fn spawn_all(
         }
     })?);
 
-    let links = joined.map(|joined| joined.connections.into_links(&watch)).transpose()?;
+    let connected = joined.map(|(connections, _)| connections.into_links(&watch)).transpose()?;
+    let (links, heartbeats) = connected.unzip();
+    let has_ended = Arc::new(AtomicBool::new(false));
+    if let Some(heartbeats) = heartbeats {
+        let (shared, has_ended) = (Arc::clone(&context), Arc::clone(&has_ended));
+        threads.push(thread(&context, "cluster", move || {
+            let on_failed = |process, reason| shared.failed_at(process, reason);
+            let goes_on = || !has_ended.load(Ordering::Acquire);
+            heartbeats.watch(&watch, on_failed, || shared.first_failure(), goes_on);
+        })?);
+    }
     let shared = Arc::clone(&context);
-    threads.push(thread("dataflow", move || run_workers(&shared, &progress, &inbox, links))?);
-    let health = Arc::clone(&context.health);
-    let reading = inputs::Shared { to: inputs_out, stop: sources_stop.clone(), health };
+    threads.push(thread(&context, "dataflow", move || {
+        let _ended = Sets(has_ended);
+        run_workers(&shared, &progress, &inbox, links);
+    })?);
+    let reading = inputs::Shared {
+        to: inputs_out,
+        stop: sources_stop.clone(),
+        health: Arc::clone(&context.health),
+        context: Some(Arc::clone(&context)),
+    };
     let readers = inputs::spawn(to_read, &reading);
-    threads.extend(readers.map_err(|error| EngineError::Thread(error.to_string()))?);
-    Ok(Engine { context, commands, pushes, sources_stop, threads })
+    let readers = readers.map_err(|error| EngineError::Thread(error.to_string()))?;
+    Ok(Engine { context, commands, pushes, sources_stop, threads, readers })
 }
 
+/// Sets a flag when it is dropped.
+struct Sets(Arc<AtomicBool>);
+
+impl Drop for Sets {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Starts a thread whose panic stops the engine.
 fn thread(
+    context: &Arc<Context>,
     name: &str,
     run: impl FnOnce() + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, EngineError> {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+) -> Result<JoinHandle<()>, EngineError> {
+    let stops = StopsOnPanic::new(context, name);
+    let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+        let _stops = stops;
+        run();
+    });
     thread.map_err(|error| EngineError::Thread(error.to_string()))
 }
 
@@ -378,7 +435,7 @@ fn run_workers(
     let (shared, reached, inbox) = (Arc::clone(context), Arc::clone(progress), Arc::clone(inbox));
     let config = timely::WorkerConfig::default();
     let workers = timely::execute::execute_from(builders, others, config, move |worker| {
-        let _stops = StopsOnPanic(&shared);
+        let _stops = StopsOnPanic::new(&shared, "worker");
         graph::run(worker, &shared, &reached, &inbox);
     });
     let workers = match workers {
@@ -399,17 +456,6 @@ fn run_workers(
 
 /// How often it is looked whether the workers have ended.
 const JOIN_STEP: Duration = Duration::from_millis(5);
-
-/// Stops the other workers when one panics: they would wait for it for ever.
-struct StopsOnPanic<'a>(&'a Context);
-
-impl Drop for StopsOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail("a worker panicked; its message is in the log".into());
-        }
-    }
-}
 
 type Allocators = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
 
@@ -435,5 +481,6 @@ pub(crate) fn still(settings: Settings) -> Arc<Context> {
     let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
     let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
     let lineage = settings.store.lineage().clone();
-    Arc::new(context(settings, &known, &sources, &compiled, None, lineage).unwrap())
+    let place = Place { shape: None, silent: None, lineage };
+    Arc::new(context(settings, &known, &sources, &compiled, place).unwrap())
 }

@@ -16,7 +16,7 @@ use spoor_operators::time::Epoch;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cluster::{Membership, Ownership};
+use crate::cluster::{ClusterSecret, Membership, Ownership};
 use crate::decode::Formats;
 use crate::engine::divide::read_row;
 use crate::engine::{Engine, EngineError, EpochLimits, Settings, keys};
@@ -66,7 +66,11 @@ impl Stores {
         hosts: &[String],
         workers: usize,
     ) -> Result<Engine, EngineError> {
-        let membership = Membership { process, hosts: hosts.to_vec() };
+        let membership = Membership::new(
+            process,
+            hosts.to_vec(),
+            ClusterSecret::new("only of these tests").unwrap(),
+        );
         let age_min = Duration::from_millis(1);
         Engine::start(Settings {
             store: self.open(process),

@@ -142,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Order`] for an epoch not after the last one, [`StoreError::Staged`] while one
-    /// is staged, failures of RocksDB.
+    /// is staged, [`StoreError::Moved`], failures of RocksDB.
     pub fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let writer = self.inner.writer.lock();
         writer.check_free(commit.epoch)?;
@@ -190,6 +190,7 @@ impl Store {
         if self.inner.keep == Keep::Everything {
             write::write(&self.inner.db, batch, durability)?;
         }
+        self.inner.place.check()?;
         if is_safe {
             self.inner.witness.note(epoch)?;
         }

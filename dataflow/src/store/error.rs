@@ -128,6 +128,18 @@ pub enum StoreError {
         /// The zone in the rules.
         asked: String,
     },
+    /// Its directory or files were deleted, moved or replaced while it was open.
+    #[error(
+        "the store {} is not there any more: {} was deleted, moved or replaced while it was open; \
+         nothing more is acknowledged: bring it back, or restore a backup, and start again",
+        path.display(), missing.display()
+    )]
+    Moved {
+        /// Where it was opened.
+        path: PathBuf,
+        /// The name that leads elsewhere.
+        missing: PathBuf,
+    },
     /// Bytes in it are not what this program writes.
     #[error("the store is damaged: {0}")]
     Damaged(String),

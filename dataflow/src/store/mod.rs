@@ -29,7 +29,7 @@ mod plan;
 mod postings;
 mod requests;
 mod retention;
-mod secret;
+pub(crate) mod secret;
 mod spill;
 mod staged;
 #[cfg(test)]
@@ -90,6 +90,7 @@ pub(super) struct Inner {
     committed: Mutex<Committed>,
     views: Mutex<retention::Views>,
     witness: care::Witness,
+    place: care::Place,
     keep: Keep,
     before_write: Option<WriteHook>,
     /// Size of the last epoch's largest part: what to expect of the next.
@@ -173,6 +174,7 @@ impl Store {
             committed: Mutex::new(committed),
             views: Mutex::default(),
             witness,
+            place: care::Place::of(directory)?,
             keep: options.keep,
             before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),

@@ -49,13 +49,14 @@ pub(super) fn check(directory: &Path) -> Result<(), StoreError> {
 }
 
 /// As many random bytes as a key has.
-pub(super) fn random() -> std::io::Result<[u8; KEY_BYTES]> {
+pub(crate) fn random() -> std::io::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     Ok(key)
 }
 
-fn hex(key: &[u8]) -> String {
+/// In hex digits.
+pub(crate) fn hex(key: &[u8]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

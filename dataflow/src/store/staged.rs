@@ -190,7 +190,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Staged`] while another is staged, [`StoreError::Order`] for an epoch not after
-    /// the last one, failures of RocksDB.
+    /// the last one, [`StoreError::Moved`], failures of RocksDB.
     pub fn stage(&self, commit: Commit) -> Result<Staged, StoreError> {
         let mut writer = self.inner.writer.lock();
         writer.check_free(commit.epoch)?;
@@ -198,6 +198,7 @@ impl Store {
         let (batch, pieces) = self.inner.put_staged(prepared.epoch, prepared.batch.data());
         failpoint::hit("before-stage");
         write::write(&self.inner.db, batch, Durability::when(self.inner.sync))?;
+        self.inner.place.check()?;
         failpoint::hit("after-stage");
         writer.staged = Some(prepared.epoch);
         Ok(Staged { prepared, pieces })

@@ -10,6 +10,7 @@ pub mod negotiate;
 pub mod origin;
 pub mod pages;
 pub mod push;
+pub mod ready;
 
 use std::sync::Arc;
 

@@ -10,7 +10,6 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use spoor_dataflow::service::ServiceError;
-use spoor_operators::time::Epoch;
 
 use crate::execute::Engine;
 
@@ -82,25 +81,19 @@ pub async fn schema(State(engine): State<Arc<Engine>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], crate::sdl()).into_response()
 }
 
-/// The newest epoch, or why there is none.
-async fn standing(engine: &Engine) -> Result<Epoch, ServiceError> {
-    let reader = engine.services().reader.clone();
-    let view = tokio::task::spawn_blocking(move || reader.view().map(|view| view.epoch())).await;
-    view.unwrap_or(Err(ServiceError::Stopped))
-}
-
-/// `GET /healthz`: the process lives. A failed engine does not come back by itself: whoever
-/// restarts processes may restart this one, which is about to end.
+/// `GET /healthz`: the process lives, and what keeps it from being ready. A failed engine does not
+/// come back by itself: whoever restarts processes may restart this one, which is about to end.
 pub async fn healthz(State(engine): State<Arc<Engine>>) -> Response {
-    match standing(&engine).await {
+    match engine.services().reader.ready() {
+        Ok(_) => "ok\n".into_response(),
         Err(error @ ServiceError::Failed(_)) => unavailable(&format!("{error}\n")),
-        _ => "ok\n".into_response(),
+        Err(error) => format!("ok, not ready: {error}\n").into_response(),
     }
 }
 
 /// `GET /readyz`: the engine answers, and takes requests.
 pub async fn readyz(State(engine): State<Arc<Engine>>) -> Response {
-    match standing(&engine).await {
+    match engine.services().reader.ready() {
         Ok(epoch) => format!("ready at epoch {}\n", epoch.0).into_response(),
         Err(error) => unavailable(&format!("not ready: {error}\n")),
     }

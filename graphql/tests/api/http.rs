@@ -197,12 +197,15 @@ async fn probes_and_pushes_say_what_became_of_the_engine() {
     let push = || Request::post("/v1/requests").body(Body::from("{}")).unwrap();
     let full = ServiceError::Failed("there is no room for the store: /data/000007.log".into());
     let behind = ServiceError::Limit("too many pushes wait; try again later".into());
+    let starting = ServiceError::Starting("waiting for process 1 (b:7400)".into());
     // The engine, then what answers: liveness, readiness, a push.
     for (engine, healthz, readyz, pushed) in [
         (None, 200, 200, 422),
         (Some(ServiceError::Stopped), 200, 503, 503),
         (Some(full), 503, 503, 503),
         (Some(behind), 200, 503, 429),
+        (Some(starting), 200, 503, 503),
+        (Some(ServiceError::Unanswered(1)), 200, 503, 503),
     ] {
         *server.mock.stopped.lock() = engine.clone();
         let (lives, ready) =
@@ -213,6 +216,7 @@ async fn probes_and_pushes_say_what_became_of_the_engine() {
         if let Some(error) = engine {
             let said = ready.body.as_str().unwrap();
             assert!(said.contains(&error.to_string()), "{said}");
+            assert!(lives.body.as_str().unwrap().contains(&error.to_string()));
             assert_eq!(taken.headers.get("retry-after").unwrap(), "1");
             assert!(!taken.body.to_string().contains("/data"), "{}", taken.body);
         }
@@ -220,6 +224,12 @@ async fn probes_and_pushes_say_what_became_of_the_engine() {
     // Clients are not told of files.
     *server.mock.stopped.lock() = Some(ServiceError::Failed("/data/000007.log".into()));
     let answer = server.post("{ sessions { epoch } }", json!({})).await;
-    assert_eq!(answer.code(), "UNAVAILABLE");
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "UNAVAILABLE"));
     assert!(!answer.body.to_string().contains("/data"), "{}", answer.body);
+    // Whom a start waits for they are.
+    *server.mock.stopped.lock() = Some(ServiceError::Starting("waiting for process 1".into()));
+    let answer = server.post("{ sessions { epoch } }", json!({})).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "UNAVAILABLE"));
+    assert_eq!(answer.headers.get("retry-after").unwrap(), "1");
+    assert!(answer.body.to_string().contains("waiting for process 1"), "{}", answer.body);
 }

@@ -5,19 +5,22 @@
 //! question is a line of JSON, so is each answer; a connection has one question.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use socket2::SockRef;
 
 use super::super::{Store, StoreError};
 use super::{Backup, Watch};
+use crate::failpoint;
 
 /// The socket in the store's directory.
 pub(super) const SOCKET_FILE: &str = "control.sock";
@@ -25,6 +28,11 @@ pub(super) const SOCKET_FILE: &str = "control.sock";
 const QUESTION_BYTES_MAX: u64 = 16 << 10;
 /// Time a question may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an end waits for a question that is being answered, and how often it looks.
+const END_MAX: Duration = Duration::from_secs(2);
+const END_LOOK: Duration = Duration::from_millis(5);
+/// After a connection that could not be taken.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes copied from one telling to the next.
 const TELL_BYTES: u64 = 16 << 20;
 /// Paths of sockets are short; a longer one is reached through the open directory.
@@ -66,7 +74,10 @@ impl Address {
 /// Answers tools as long as it lives.
 pub struct Control {
     stop: Arc<AtomicBool>,
+    listener: UnixListener,
     address: Address,
+    /// Device and inode of the socket.
+    identity: Option<(u64, u64)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,32 +95,62 @@ impl Control {
         let listener = UnixListener::bind(&address.path).map_err(failed)?;
         let owner_only = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&address.path, owner_only).map_err(failed)?;
+        let identity = identity(&address.path);
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stopped, listening) = (Arc::clone(&stop), listener.try_clone().map_err(failed)?);
         let thread = std::thread::Builder::new()
             .name("control".into())
-            .spawn(move || listen(&listener, &store, &stopped))
+            .spawn(move || listen(&listening, &store, &stopped))
             .map_err(failed)?;
-        Ok(Self { stop, address, thread: Some(thread) })
+        Ok(Self { stop, listener, address, identity, thread: Some(thread) })
+    }
+
+    /// Whether it answers no more, though nobody has asked it to end.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // Wakes the thread; when nobody listens it has ended.
-        let _ = UnixStream::connect(&self.address.path);
-        let _ = std::fs::remove_file(&self.address.path);
+        // Wakes the thread whatever became of the file.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        // Another process may have made a socket there since.
+        if self.identity.is_some() && identity(&self.address.path) == self.identity {
+            let _ = std::fs::remove_file(&self.address.path);
+        }
+        let begin = Instant::now();
+        while !self.has_failed() {
+            if begin.elapsed() > END_MAX {
+                tracing::warn!("left behind: a tool that talks to the store");
+                return;
+            }
+            std::thread::sleep(END_LOOK);
+        }
         if let Some(thread) = self.thread.take() {
+            // Why it panicked is in the log.
             let _ = thread.join();
         }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn listen(listener: &UnixListener, store: &Store, stop: &AtomicBool) {
     for connection in listener.incoming() {
         if stop.load(Ordering::Acquire) {
             return;
+        }
+        failpoint::hit("panic-control");
+        failpoint::hit("hang-control");
+        if connection.is_err() {
+            // Such as no descriptor left, which lasts.
+            std::thread::sleep(PAUSE);
         }
         let answered = connection.and_then(|stream| answer(&stream, store, stop));
         if let Err(error) = answered {
@@ -181,4 +222,32 @@ pub fn ask_backup(directory: &Path, to: &Path, watch: Watch<'_>) -> Result<Backu
         }
     }
     Err(StoreError::Asked("it went away".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::StoreOptions;
+    use super::*;
+
+    /// Ends after something was done to the socket; what is there then.
+    fn check(done: impl FnOnce(&Path), is_left: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+        let control = Control::start(store).unwrap();
+        let socket = directory.path().join(SOCKET_FILE);
+        done(&socket);
+        drop(control);
+        assert_eq!(socket.exists(), is_left);
+    }
+
+    #[test]
+    fn it_ends_whatever_became_of_its_socket_and_takes_no_other_away() {
+        check(|_| {}, false);
+        check(|socket| std::fs::remove_file(socket).unwrap(), false);
+        let replace = |socket: &Path| {
+            std::fs::rename(socket, socket.with_file_name("moved")).unwrap();
+            drop(UnixListener::bind(socket).unwrap());
+        };
+        check(replace, true);
+    }
 }

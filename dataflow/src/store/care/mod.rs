@@ -14,6 +14,7 @@ mod info;
 mod lock;
 mod making;
 mod open;
+mod place;
 mod records;
 mod rows;
 mod salvage;
@@ -34,6 +35,7 @@ pub(super) use lock::Lock;
 pub(super) use making::finish as finish_making;
 pub(crate) use making::is_unfinished;
 pub(super) use open::to_write as open_database;
+pub(super) use place::Place;
 pub(super) use witness::{Witness, check as check_witness};
 #[cfg(test)]
 pub(super) use {making::MAKING_FILE, witness::WITNESS_FILE};
