@@ -99,7 +99,12 @@ fn wide() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_stops_holds_one_event_and_gets_the_latest_value() {
     const ROUNDS: usize = 100;
-    let (mock, url) = start(ServerOptions::default()).await;
+    // However slow the machine is, the client is not taken for one that has gone.
+    let mut options = ServerOptions::default();
+    options.socket.write_timeout = Duration::from_secs(600);
+    options.socket.ping_interval = Duration::from_secs(600);
+    options.connections.write_stall_max = Duration::from_secs(600);
+    let (mock, url) = start(options).await;
     commit_all(&mock, 0);
     let mut client = Client::connect(&url).await;
     client.subscribe("(snapshot: 1000)", &wide()).await;
