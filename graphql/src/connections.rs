@@ -54,6 +54,19 @@ impl Stopping {
     }
 }
 
+/// Ends a connection whose client does not read. Every request has that of its connection among its
+/// extensions; one that became a WebSocket ends by itself.
+#[derive(Clone)]
+pub struct Cut(Arc<State>);
+
+impl Cut {
+    /// Ends it, whatever is still to be written.
+    pub fn now(&self) {
+        self.0.at_once.store(true, Ordering::Relaxed);
+        self.0.go.notify_one();
+    }
+}
+
 /// All connections of a server.
 pub struct Connections {
     router: Router,
@@ -215,6 +228,7 @@ impl Connections {
             let guard = Answering::begin(&answering);
             request.extensions_mut().insert(ConnectInfo(address));
             request.extensions_mut().insert(stopping.clone());
+            request.extensions_mut().insert(Cut(Arc::clone(&answering)));
             let answer = self.router.clone().call(request.map(Body::new));
             async move {
                 let answer = answer.await?;

@@ -20,6 +20,7 @@ use crate::http::body::BodyBudget;
 use crate::options::ServerOptions;
 use crate::schema::operation::{Lanes, Operation};
 use crate::schema::{self, Schema};
+use crate::subscribers::{Seat, Subscribers};
 
 /// Executes operations against the services.
 pub struct Engine {
@@ -29,6 +30,7 @@ pub struct Engine {
     lanes: Lanes,
     answers: Arc<Budgets>,
     sockets: Arc<Semaphore>,
+    subscribers: Arc<Subscribers>,
     pushes: Semaphore,
     bodies: BodyBudget,
     ids: RequestIds,
@@ -106,6 +108,7 @@ impl Engine {
                 options.operation.answers_bytes_max,
             ),
             sockets: Arc::new(Semaphore::new(options.socket.sockets_max)),
+            subscribers: Subscribers::new(options.subscribers.clone()),
             pushes: Semaphore::new(options.pushes_max),
             bodies: BodyBudget::new(options.bodies.bytes_in_flight_max),
             ids: RequestIds::new(),
@@ -129,6 +132,12 @@ impl Engine {
     #[must_use]
     pub fn sockets(&self) -> &Arc<Semaphore> {
         &self.sockets
+    }
+
+    /// What bounds subscriptions, and what is held for slow clients.
+    #[must_use]
+    pub fn subscribers(&self) -> &Arc<Subscribers> {
+        &self.subscribers
     }
 
     /// What the bodies of all requests may hold.
@@ -162,6 +171,7 @@ impl Engine {
         let budget = self.answers.begin();
         let request = Request::new(query).variables(variables);
         let mut request = request.data(operation).data(Arc::clone(&budget));
+        request = request.data(Arc::clone(&self.subscribers));
         request.operation_name = operation_name;
         request.set_parsed_query(parsed);
         Ok(Prepared { request, kind, budget })
@@ -185,20 +195,31 @@ impl Engine {
         response
     }
 
-    /// Executes a subscription. The stream does nothing while nobody asks it for the next event.
+    /// Executes a subscription of a connection. The stream does nothing while nobody asks it for the
+    /// next event. Whoever has made text of an event counts that, and begins the budget anew.
     #[must_use]
     pub fn subscribe(
         &self,
         prepared: Prepared,
         request_id: String,
+        seat: &Arc<Seat>,
     ) -> BoxStream<'static, Response> {
+        let subscribed = match seat.subscribe() {
+            Ok(subscribed) => subscribed,
+            Err(too_many) => {
+                let refused = coded(Code::ResourceExhausted, too_many.to_string());
+                return stream::iter([Response::from_errors(vec![refused])]).boxed();
+            }
+        };
         let Prepared { request, budget, .. } = prepared;
-        let state = Some((self.schema.execute_stream(request), budget));
+        let state = Some((self.schema.execute_stream(request), budget, subscribed));
         let bounded = stream::unfold(state, |state| async {
-            let (mut stream, budget) = state?;
+            let (mut stream, budget, subscribed) = state?;
             budget.begin_anew();
             tokio::select! {
-                response = stream.next() => response.map(|response| (response, Some((stream, budget)))),
+                response = stream.next() => {
+                    response.map(|response| (response, Some((stream, budget, subscribed))))
+                }
                 spent = budget.spent() => Some((Response::from_errors(vec![spent]), None)),
             }
         });

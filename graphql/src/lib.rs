@@ -14,9 +14,10 @@ pub mod options;
 pub mod schema;
 pub mod server;
 pub mod sse;
+pub mod subscribers;
 mod tcp;
 pub mod ws;
 
 pub use options::ServerOptions;
 pub use schema::sdl;
-pub use server::{router, serve};
+pub use server::{router, routes, serve};

@@ -27,6 +27,8 @@ pub struct ServerOptions {
     pub operation: OperationLimits,
     /// How one WebSocket is bounded.
     pub socket: SocketLimits,
+    /// How the subscribers of all transports are bounded.
+    pub subscribers: SubscriberLimits,
     /// Origins (such as `https://console.example`) that may call from a browser besides our own.
     pub allowed_origins: Vec<String>,
     /// Whether the schema may be asked for.
@@ -133,6 +135,38 @@ pub struct SocketLimits {
     pub operations_waiting_max: usize,
 }
 
+/// Bounds of subscribers, whatever their transport.
+#[derive(Clone, Debug)]
+pub struct SubscriberLimits {
+    /// Subscriptions that run at one time.
+    pub subscriptions_max: usize,
+    /// The same of one client address.
+    pub subscriptions_by_client_max: usize,
+    /// Bytes of events and answers that were made and that their clients have not taken. When there
+    /// are more, the connection goes that has read least recently.
+    pub bytes_max: usize,
+    /// The same of one client address.
+    pub bytes_by_client_max: usize,
+    /// Events of `sessionChanges` that are made at one time; the others wait for their turn, and
+    /// what changes meanwhile is merged.
+    pub events_made_max: usize,
+    /// Time a connection that was too slow gets to read why it is closed.
+    pub farewell: Duration,
+}
+
+impl Default for SubscriberLimits {
+    fn default() -> Self {
+        Self {
+            subscriptions_max: 1_000,
+            subscriptions_by_client_max: 256,
+            bytes_max: 256 << 20,
+            bytes_by_client_max: 64 << 20,
+            events_made_max: 8,
+            farewell: Duration::from_secs(1),
+        }
+    }
+}
+
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
@@ -145,6 +179,7 @@ impl Default for ServerOptions {
             push_wait: Duration::from_secs(5),
             operation: OperationLimits::default(),
             socket: SocketLimits::default(),
+            subscribers: SubscriberLimits::default(),
             allowed_origins: Vec::new(),
             introspection: true,
         }

@@ -23,7 +23,11 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// All routes.
 pub fn router(services: Services, options: ServerOptions) -> Router {
-    let engine = Arc::new(Engine::new(services, options));
+    routes(Arc::new(Engine::new(services, options)))
+}
+
+/// All routes of an engine.
+pub fn routes(engine: Arc<Engine>) -> Router {
     Router::new()
         .route(
             "/graphql",

@@ -12,6 +12,8 @@ pub mod pages;
 pub mod push;
 pub mod ready;
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
@@ -19,14 +21,16 @@ use async_graphql::{Response as Answer, Value};
 use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{ConnectInfo, Extension, FromRequestParts, RawQuery, State};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::connections::Stopping;
+use crate::connections::{Cut, Stopping};
 use crate::error::{Code, coded, is_request_error};
 use crate::execute::{Engine, Params, Prepared, to_json};
+use crate::subscribers::Client;
 use crate::{sse, ws};
 use body::{BodyError, Held};
 use negotiate::{Media, Outcome, is_json};
@@ -35,6 +39,25 @@ use negotiate::{Media, Outcome, is_json};
 pub fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Who sent a request.
+#[derive(Clone)]
+pub struct Peer {
+    /// As far as limits tell clients apart.
+    pub client: Client,
+    /// Ends its connection; none where there is none.
+    pub cut: Option<Cut>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let client = Client::of(address.map(|ConnectInfo(address)| address.ip()));
+        Ok(Self { client, cut: parts.extensions.get::<Cut>().cloned() })
+    }
 }
 
 /// A refusal of the transport.
@@ -49,7 +72,12 @@ fn write(media: Media, status: StatusCode, answer: &Answer) -> Response {
 }
 
 /// `POST /graphql`.
-pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Body) -> Response {
+pub async fn post(
+    State(engine): State<Arc<Engine>>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Some(media) = Media::negotiate(&headers) else { return not_acceptable() };
     let json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_json);
     if !json {
@@ -84,7 +112,7 @@ pub async fn post(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: B
         .and_then(Params::from_json);
     drop(received);
     match params {
-        Ok(params) => answer(engine, media, params, false).await,
+        Ok(params) => answer(engine, media, params, &peer, false).await,
         Err(text) => refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &text),
     }
 }
@@ -94,11 +122,12 @@ pub async fn get(
     State(engine): State<Arc<Engine>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     stopping: Option<Extension<Stopping>>,
+    peer: Peer,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     if let Ok(upgrade) = upgrade {
-        return ws::upgrade(engine, upgrade, stopping.map(|stopping| stopping.0));
+        return ws::upgrade(engine, upgrade, stopping.map(|stopping| stopping.0), &peer);
     }
     let query = query.unwrap_or_default();
     if query.is_empty() && pages::wants_html(&headers) {
@@ -106,7 +135,7 @@ pub async fn get(
     }
     let Some(media) = Media::negotiate(&headers) else { return not_acceptable() };
     match address::params(&query) {
-        Ok(params) => answer(engine, media, params, true).await,
+        Ok(params) => answer(engine, media, params, &peer, true).await,
         Err(text) => refuse(StatusCode::BAD_REQUEST, Code::BadRequest, &text),
     }
 }
@@ -123,10 +152,16 @@ fn not_acceptable() -> Response {
     refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, text)
 }
 
-async fn answer(engine: Arc<Engine>, media: Media, params: Params, read_only: bool) -> Response {
+async fn answer(
+    engine: Arc<Engine>,
+    media: Media,
+    params: Params,
+    peer: &Peer,
+    read_only: bool,
+) -> Response {
     let prepared = match engine.prepare(params) {
         Ok(prepared) => prepared,
-        Err(refused) if media == Media::EventStream => return sse::refused(*refused),
+        Err(refused) if media == Media::EventStream => return sse::refused(&refused),
         Err(refused) => return write(media, media.status(Outcome::Refused), &refused),
     };
     if read_only && prepared.kind == OperationType::Mutation {
@@ -135,7 +170,7 @@ async fn answer(engine: Arc<Engine>, media: Media, params: Params, read_only: bo
         return ([(ALLOW, "POST")], refused).into_response();
     }
     match media {
-        Media::EventStream => sse::answer(&engine, prepared),
+        Media::EventStream => sse::answer(&engine, prepared, peer),
         Media::Json | Media::Graphql if prepared.kind == OperationType::Subscription => {
             let text = "a subscription needs a WebSocket, or `Accept: text/event-stream`";
             let refused = Answer::from_errors(vec![coded(Code::BadRequest, text)]);

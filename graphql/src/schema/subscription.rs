@@ -3,6 +3,7 @@
 //! A stream is only asked for its next event when its transport can take one, and the feed merges
 //! what was not fetched: nothing here holds a queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Context, ID, SimpleObject, Subscription as GraphqlSubscription};
@@ -10,7 +11,7 @@ use futures_util::{Stream, stream};
 use spoor_dataflow::service::{Changes, ChangesQuery, Event, ServiceError};
 use spoor_operators::identity::SessionId;
 use spoor_operators::time::Epoch;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::filter::{SessionFilter, sessions as session_filter};
@@ -22,6 +23,7 @@ use super::scalars::{EpochToken, Long};
 use super::session::SessionNode;
 use super::status::Status;
 use crate::error::ApiError;
+use crate::subscribers::Subscribers;
 
 /// Sessions of a snapshot unless asked otherwise.
 const SNAPSHOT_DEFAULT: usize = 100;
@@ -56,6 +58,9 @@ pub struct SessionChanges {
     pub updated: Vec<SessionNode>,
     /// No longer match, or are gone. Ignore those that you do not have.
     pub removed: Vec<RemovedSession>,
+    /// Held until everything is resolved.
+    #[graphql(skip)]
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A session that no longer matches.
@@ -74,7 +79,12 @@ impl From<SessionId> for RemovedSession {
 }
 
 impl SessionChanges {
-    fn new(event: Event, at: &Snapshot, operation: &Operation) -> Self {
+    fn new(
+        event: Event,
+        at: &Snapshot,
+        operation: &Operation,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let epoch = Long::from(event.epoch().0);
         let none = Self {
             epoch,
@@ -84,8 +94,9 @@ impl SessionChanges {
             added: Vec::new(),
             updated: Vec::new(),
             removed: Vec::new(),
+            _turn: turn,
         };
-        let nodes = |sessions: Vec<std::sync::Arc<_>>| -> Vec<SessionNode> {
+        let nodes = |sessions: Vec<Arc<_>>| -> Vec<SessionNode> {
             sessions.into_iter().map(|session| SessionNode::new(session, at.clone())).collect()
         };
         match event {
@@ -134,7 +145,9 @@ impl Subscription {
         let operation = Operation::of(ctx)?.again();
         let feed = operation.services().feed.clone();
         let changes = operation.blocking(move || feed.session_changes(query)).await?;
-        Ok(stream::unfold((operation, Some(changes)), next_changes))
+        let subscribers = ctx.data_opt::<Arc<Subscribers>>().cloned();
+        let state = ChangesState { operation, subscribers, changes: Some(changes) };
+        Ok(stream::unfold(state, next_changes))
     }
 
     /// The overview of a range, whenever an epoch is committed, at most once in `intervalMs`
@@ -188,18 +201,36 @@ fn interval(given: Option<i32>, most: i32) -> Result<Duration, ApiError> {
     }
 }
 
-type ChangesState = (Operation, Option<Box<dyn Changes>>);
+struct ChangesState {
+    operation: Operation,
+    /// Gives turns; none where nothing bounds subscriptions.
+    subscribers: Option<Arc<Subscribers>>,
+    /// None after an error: nothing follows it.
+    changes: Option<Box<dyn Changes>>,
+}
 
 async fn next_changes(
-    (operation, changes): ChangesState,
+    mut state: ChangesState,
 ) -> Option<(Result<SessionChanges, ApiError>, ChangesState)> {
-    let mut changes = changes?;
-    let event = match changes.next().await? {
-        Ok(event) => operation.fresh().await.map(|at| SessionChanges::new(event, &at, &operation)),
-        Err(error) => Err(error.into()),
-    };
-    let changes = event.is_ok().then_some(changes);
-    Some((event, (operation, changes)))
+    let mut changes = state.changes.take()?;
+    while changes.ready().await {
+        let turn = match &state.subscribers {
+            Some(subscribers) => subscribers.turn().await,
+            None => None,
+        };
+        let event = match changes.take().await {
+            Ok(None) => continue,
+            Err(ServiceError::Stopped) => return None,
+            Err(error) => Err(error.into()),
+            Ok(Some(event)) => {
+                let at = state.operation.fresh().await;
+                at.map(|at| SessionChanges::new(event, &at, &state.operation, turn))
+            }
+        };
+        state.changes = event.is_ok().then_some(changes);
+        return Some((event, state));
+    }
+    None
 }
 
 /// A value at most once in an interval, and only when an epoch was committed since.

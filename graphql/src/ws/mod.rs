@@ -26,9 +26,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite;
 
+use crate::budget::Budget;
 use crate::connections::Stopping;
 use crate::error::{Code, coded, is_request_error};
 use crate::execute::{Engine, Params, to_json};
+use crate::http::Peer;
+use crate::subscribers::{Client, Seat};
 use protocol::{Action, Close, Connection, SUBPROTOCOL, server};
 use writer::{Control, Outgoing, Writer};
 
@@ -44,7 +47,9 @@ pub fn upgrade(
     engine: Arc<Engine>,
     upgrade: WebSocketUpgrade,
     stopping: Option<Stopping>,
+    peer: &Peer,
 ) -> Response {
+    let client = peer.client;
     let limits = &engine.options().socket;
     // Twice our own limit, so that the close frame can say what was wrong.
     let message_max = limits.message_bytes_max * 2;
@@ -54,10 +59,10 @@ pub fn upgrade(
         .max_frame_size(message_max)
         .write_buffer_size(0)
         .max_write_buffer_size(limits.answer_bytes_max * 2)
-        .on_upgrade(move |socket| serve(engine, socket, stopping))
+        .on_upgrade(move |socket| serve(engine, socket, stopping, client))
 }
 
-async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping>) {
+async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping>, client: Client) {
     let known = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL);
     let permit = engine.sockets().clone().try_acquire_owned();
     let (sink, input) = socket.split();
@@ -66,6 +71,7 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping
     let running = Running::default();
     let limits = &engine.options().socket;
     let writer = Writer::new(sink, running.clone(), limits.write_timeout);
+    let seat = engine.subscribers().connect(client);
     let mut writing = tokio::spawn(writer.run(controls, datas));
     let mut reader = Reader {
         engine: &engine,
@@ -74,6 +80,7 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping
         serial: 0,
         control,
         data,
+        seat: Arc::clone(&seat),
         places: Arc::new(Semaphore::new(limits.operations_max)),
         seats: Arc::new(Semaphore::new(limits.operations_max + limits.operations_waiting_max)),
     };
@@ -83,12 +90,18 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping
         _ => tokio::select! {
             end = reader.run(input) => end,
             () = until_stop(stopping) => End::Close(Close::GoingAway),
+            () = seat.cut() => End::Close(Close::TooSlow),
             _ = &mut writing => End::Gone,
         },
     };
     for (_, (_, operation)) in running.lock().drain() {
         operation.abort();
     }
+    let patience = match &end {
+        // What it does not read takes memory that is wanted.
+        End::Close(Close::TooSlow) => engine.options().subscribers.farewell,
+        _ => limits.write_timeout,
+    };
     let last = match end {
         End::Gone => None,
         End::ByClient => Some(Control::Finish),
@@ -100,7 +113,7 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping
                 let _ = (&mut writing).await;
             }
         };
-        let _ = timeout(limits.write_timeout, told).await;
+        let _ = timeout(patience, told).await;
     }
     writing.abort();
 }
@@ -145,6 +158,7 @@ struct Reader<'e> {
     serial: u64,
     control: mpsc::Sender<Control>,
     data: mpsc::Sender<Outgoing>,
+    seat: Arc<Seat>,
     /// One for each operation that runs.
     places: Arc<Semaphore>,
     /// One for each operation that runs or waits for its turn.
@@ -241,6 +255,7 @@ impl Reader<'_> {
             id: id.clone(),
             serial: self.serial,
             data: self.data.clone(),
+            seat: Arc::clone(&self.seat),
             places: Arc::clone(&self.places),
             answer_max: self.engine.options().socket.answer_bytes_max,
         };
@@ -260,6 +275,7 @@ struct Execution {
     id: String,
     serial: u64,
     data: mpsc::Sender<Outgoing>,
+    seat: Arc<Seat>,
     places: Arc<Semaphore>,
     answer_max: usize,
 }
@@ -276,21 +292,21 @@ impl Execution {
         };
         let request_id = engine.request_id();
         if prepared.kind != OperationType::Subscription {
-            // Until the writer has taken it.
-            let _budget = prepared.budget();
+            let budget = prepared.budget();
             let answer = engine.execute(prepared, &request_id).await;
-            if self.tell(&answer).await.is_continue() {
+            if self.tell(answer, &budget).await.is_continue() {
                 self.complete().await;
             }
             return;
         }
-        let mut answers = engine.subscribe(prepared, request_id);
+        let budget = prepared.budget();
+        let mut answers = engine.subscribe(prepared, request_id, &self.seat);
         loop {
             // The socket must have taken the last event before the next one is asked for.
             let Ok(turn) = self.data.reserve().await else { return };
             drop(turn);
             let Some(answer) = answers.next().await else { break };
-            if self.tell(&answer).await.is_break() {
+            if self.tell(answer, &budget).await.is_break() {
                 return;
             }
         }
@@ -309,12 +325,15 @@ impl Execution {
     }
 
     /// Hands a result over; a request error ends the operation.
-    async fn tell(&self, answer: &Answer) -> ControlFlow<()> {
-        if is_request_error(answer) {
+    async fn tell(&self, answer: Answer, budget: &Budget) -> ControlFlow<()> {
+        if is_request_error(&answer) {
             self.refuse(&answer.errors).await;
             return ControlFlow::Break(());
         }
-        let text = server::next(&self.id, &to_json(answer));
+        let text = server::next(&self.id, &to_json(&answer));
+        drop(answer);
+        // It is text now, which is counted until it is written.
+        budget.begin_anew();
         if text.len() > self.answer_max {
             let text = format!("the answer is larger than {} bytes", self.answer_max);
             self.refuse(&[coded(Code::ResourceExhausted, text)]).await;
@@ -332,7 +351,8 @@ impl Execution {
     }
 
     async fn send(&self, text: String, last: bool) -> ControlFlow<()> {
-        let outgoing = Outgoing { id: self.id.clone(), serial: self.serial, text, last };
+        let hold = self.seat.hold(text.len());
+        let outgoing = Outgoing { id: self.id.clone(), serial: self.serial, text, last, hold };
         match self.data.send(outgoing).await {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::execute::Params;
+use crate::subscribers::TOO_SLOW;
 
 /// Name of the subprotocol.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -62,6 +63,8 @@ pub enum Close {
     InvalidText,
     /// The server stops.
     GoingAway,
+    /// The client does not read what is written.
+    TooSlow,
 }
 
 impl Close {
@@ -76,7 +79,7 @@ impl Close {
             Self::SubscriberExists(_) => 4409,
             Self::TooManyInitialisations => 4429,
             Self::TooBig => 1009,
-            Self::TryAgainLater => 1013,
+            Self::TryAgainLater | Self::TooSlow => 1013,
             Self::ProtocolError => 1002,
             Self::InvalidText => 1007,
             Self::GoingAway => 1001,
@@ -95,6 +98,7 @@ impl Close {
             Self::TooManyInitialisations => "Too many initialisation requests".into(),
             Self::TooBig => "Message too big".into(),
             Self::TryAgainLater => "Try again later".into(),
+            Self::TooSlow => TOO_SLOW.into(),
             Self::ProtocolError => "Protocol error".into(),
             Self::InvalidText => "Text is not UTF-8".into(),
             Self::GoingAway => "The server is stopping".into(),

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Running;
 use super::protocol::Close;
+use crate::subscribers::Hold;
 
 /// What the reader has written.
 pub enum Control {
@@ -31,6 +32,8 @@ pub struct Outgoing {
     pub text: String,
     /// The operation ends with it.
     pub last: bool,
+    /// Counts its bytes until it is written.
+    pub hold: Hold,
 }
 
 pub struct Writer {
@@ -55,10 +58,11 @@ impl Writer {
         mut datas: mpsc::Receiver<Outgoing>,
     ) {
         loop {
-            let message = tokio::select! {
+            // Whoever waits for room is waiting for what is being written, too.
+            let (message, _hold) = tokio::select! {
                 biased;
                 control = controls.recv() => match control {
-                    Some(Control::Text(text)) => Message::Text(text.into()),
+                    Some(Control::Text(text)) => (Message::Text(text.into()), None),
                     Some(Control::Close(close)) => {
                         let frame = CloseFrame { code: close.code(), reason: close.reason().into() };
                         self.write(Message::Close(Some(frame))).await;
@@ -74,7 +78,7 @@ impl Writer {
                     if !self.is_current(&outgoing) {
                         continue;
                     }
-                    Message::Text(outgoing.text.into())
+                    (Message::Text(outgoing.text.into()), Some(outgoing.hold))
                 }
             };
             if !self.write(message).await {

@@ -13,4 +13,5 @@ mod push;
 mod rules;
 mod schema;
 mod sockets;
+mod subscribers;
 mod support;

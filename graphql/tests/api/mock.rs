@@ -74,6 +74,8 @@ pub struct Mock {
     pub stopped: Mutex<Option<ServiceError>>,
     /// Events that subscriptions handed out.
     pub events: AtomicU64,
+    /// Events that are being made, and the most there were at one time.
+    pub made: Mutex<(usize, usize)>,
     /// Subscriptions that are open.
     pub open: AtomicU64,
     /// Epochs that are kept for lists.
@@ -97,6 +99,7 @@ impl Mock {
             failure: Mutex::default(),
             stopped: Mutex::default(),
             events: AtomicU64::new(0),
+            made: Mutex::default(),
             open: AtomicU64::new(0),
             kept: Mutex::default(),
         })
@@ -134,6 +137,12 @@ impl Mock {
         drop(slot);
         self.epochs.send_replace(epoch);
         answer
+    }
+
+    fn making(&self, more: isize) {
+        let mut made = self.made.lock();
+        made.0 = made.0.saturating_add_signed(more);
+        made.1 = made.1.max(made.0);
     }
 
     /// An epoch, as clients hand it back.
@@ -506,6 +515,11 @@ impl Changes for MockChanges {
     fn take(&mut self) -> BoxFuture<'_, Result<Option<Event>, ServiceError>> {
         async move {
             let since = self.since;
+            self.mock.making(1);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.mock.making(-1);
             let state = self.mock.at();
             let epoch = Epoch(state.epoch);
             self.since = Some(state.epoch);

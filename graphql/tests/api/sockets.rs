@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_secs(20);
 /// Sessions of the wide subscription: an event of them is larger than the buffers of a socket.
 const SESSIONS: usize = 400;
 
-struct Client {
+pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
@@ -34,7 +34,7 @@ async fn start(options: ServerOptions) -> (Arc<Mock>, String) {
 }
 
 impl Client {
-    async fn connect(url: &str) -> Self {
+    pub async fn connect(url: &str) -> Self {
         let mut request = url.into_client_request().unwrap();
         let protocol = "graphql-transport-ws".parse().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocol);
@@ -48,7 +48,7 @@ impl Client {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn subscribe(&mut self, arguments: &str, selection: &str) {
+    pub async fn subscribe(&mut self, arguments: &str, selection: &str) {
         let query = format!(
             "subscription {{ sessionChanges{arguments} {{ epoch epochToken snapshot truncated
             added {{ {selection} }} updated {{ {selection} }} }} }}"
@@ -58,11 +58,22 @@ impl Client {
     }
 
     /// The next message; the end of the socket is null.
-    async fn hear(&mut self) -> Value {
+    pub async fn hear(&mut self) -> Value {
         let next = tokio::time::timeout(WAIT, self.socket.next()).await.expect("a message");
         match next {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             _ => Value::Null,
+        }
+    }
+
+    /// The code of the close frame, after whatever comes before it; none when nothing more comes.
+    pub async fn close_code(&mut self, patience: Duration) -> Option<u16> {
+        loop {
+            match tokio::time::timeout(patience, self.socket.next()).await {
+                Ok(Some(Ok(Message::Close(frame)))) => return frame.map(|frame| frame.code.into()),
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(_)) | None) | Err(_) => return None,
+            }
         }
     }
 
@@ -77,7 +88,7 @@ impl Client {
 }
 
 /// Waits for something that is on its way.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -86,12 +97,12 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(WAIT, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-fn commit_all(mock: &Mock, round: usize) {
+pub fn commit_all(mock: &Mock, round: usize) {
     let of = |n: usize| line(&format!("{n}-{}", "x".repeat(90)), &format!("{n}-{round}"), 0);
     mock.commit(&(0..SESSIONS).map(of).collect::<Vec<_>>().join("\n"));
 }
 
-fn wide() -> String {
+pub fn wide() -> String {
     let values: String = (0..14).map(|n| format!("v{n}: value ")).collect();
     format!("statistics {{ requests }} identity {{ {values} }}")
 }
@@ -226,6 +237,22 @@ async fn an_epoch_of_another_store_begins_with_a_snapshot() {
         }
         assert_eq!(client.change().await["snapshot"], !is_ours, "{token}");
     }
+}
+
+#[tokio::test]
+async fn few_events_are_made_at_one_time() {
+    let mut options = ServerOptions::default();
+    options.subscribers.events_made_max = 2;
+    let (mock, url) = start(options).await;
+    let mut client = Client::connect(&url).await;
+    let payload = json!({ "query": "subscription { sessionChanges { epoch } }" });
+    for id in 0..20 {
+        client.say(json!({"id": id.to_string(), "type": "subscribe", "payload": payload})).await;
+    }
+    for _ in 0..20 {
+        client.change().await;
+    }
+    assert_eq!(mock.made.lock().1, 2);
 }
 
 #[tokio::test]
