@@ -130,8 +130,9 @@ pub struct ServeArgs {
     spoor replay access.log.gz\n  \
     spoor replay --format combined --output sessions.ndjson day1.log day2.log.zst\n  \
     zcat events.jsonl.gz | spoor replay --config configs/cloudtrail.toml --format cloudtrail -\n\n\
-    Exit status: 0 when every input was read to its end (bad records included, they are counted), \
-    2 for a wrong call or configuration, 1 otherwise.")]
+    Exit status: 0 when every input was read to its end (bad records included: the first of each \
+    kind is shown), 3 when every record was bad, 2 for a wrong call or configuration, 1 otherwise \
+    (what could be read is written all the same).")]
 pub struct ReplayArgs {
     /// Configuration file, TOML; see configs/spoor.toml
     #[arg(long, value_name = "FILE")]

@@ -2,7 +2,8 @@
 //!
 //! Each command turns its arguments and the configuration into a call of the engine, and what
 //! comes back into output and an exit status: 0 when the job was done, 1 when it was not, 2 when
-//! the call or the configuration is wrong. Every mistake is told in one line that says what to do.
+//! the call or the configuration is wrong, 3 when every record of a replay is bad. Every mistake is
+//! told in one line that says what to do.
 
 mod cli;
 mod commands;
@@ -22,7 +23,9 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("spoor: {}", failure.message());
+            if let Some(message) = failure.message() {
+                eprintln!("spoor: {message}");
+            }
             failure.code()
         }
     }

@@ -295,6 +295,51 @@ fn the_exit_status_says_whose_fault_it_was() {
     let torn = gzip(&ndjson(&[at("a", 0), at("b", 1)]));
     let torn = write(dir.path(), "torn.gz", &torn[..torn.len() - 12]);
     check_failure(&["replay", &torn], b"", 1, "torn.gz");
+    check_failure(&["replay", "--state", &good, &good], b"", 2, "this is a file");
+}
+
+#[test]
+fn a_replay_says_why_records_are_bad() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = String::from_utf8(ndjson(&[at("a", 0)])).unwrap();
+    let log = format!("{good}\n{{\"ts\":1}}\nnot json\n{good}still not\n");
+    let file = write(dir.path(), "mixed.log", &log);
+    let packed = write(dir.path(), "mixed.log.gz", gzip(log.as_bytes()));
+    for (input, bytes) in [(file.as_str(), &b""[..]), (&packed, b""), ("-", log.as_bytes())] {
+        let output = spoor(&["replay", "--format", "ndjson", input], bytes);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let (missing, json) = match input {
+            "-" => {
+                (format!("stdin, byte {}: missing_field (1): ", good.len() + 1), "bad_json (2): ")
+            }
+            _ => (format!("{input}, line 3: missing_field (1): "), "line 4: bad_json (2): "),
+        };
+        assert!(said.contains(&missing) && said.contains(json), "{said}");
+        let last = said.lines().last().unwrap();
+        assert!(last.contains(r#""read":5,"accepted":1,"duplicate":1,"bad":3"#), "{last}");
+    }
+    // All bad: another exit status, what to try, and still a summary.
+    let bad = write(dir.path(), "bad.log", "one\ntwo\n");
+    check_failure(&["replay", "--format", "ndjson", &bad], b"", 3, "--format");
+    check_failure(&["replay", "--format", "ndjson", &bad], b"", 3, "\"bad\":2");
+}
+
+#[test]
+fn an_input_that_fails_does_not_take_the_others_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = write(dir.path(), "good.log", ndjson(&[at("a", 0)]));
+    let torn = gzip(&ndjson(&[at("b", 0)]));
+    let torn = write(dir.path(), "torn.gz", &torn[..torn.len() - 12]);
+    for failing in [&torn, "/nowhere.log"] {
+        for inputs in [[failing, &good], [&good, failing]] {
+            let output = spoor(&[&["replay"], &inputs[..]].concat(), b"");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1, "{said}");
+            assert!(said.contains(failing) && said.trim_end().ends_with('}'), "{said}");
+        }
+    }
 }
 
 #[test]
@@ -336,12 +381,31 @@ fn the_sample_rules_are_good_and_mistakes_are_listed_with_their_places() {
 }
 
 #[test]
-fn generated_traffic_ends_quietly_when_its_reader_is_gone() {
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_spoor"))
-        .args(["generate", "--requests", "1000000"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    assert!(child.wait().unwrap().success());
+fn output_that_nobody_reads_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let traffic = spoor(&["generate", "--requests", "3000"], b"").stdout;
+    let log = write(dir.path(), "traffic.log", traffic);
+    let state = dir.path().join("state").to_str().unwrap().to_owned();
+    let (rules, _) = sample("rules.toml");
+    for args in [
+        vec!["generate", "--requests", "1000000"],
+        vec!["replay", "--state", &state, &log],
+        vec!["verify", "--state", &state],
+        vec!["store", "info", "--state", &state],
+        vec!["store", "check", "--state", &state],
+        vec!["store", "compact", "--state", &state],
+        vec!["rules", "check", &rules],
+    ] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_spoor"))
+            .args(&args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {said}");
+        assert!(!said.contains("panicked") && !said.contains("pipe"), "{args:?}: {said}");
+    }
 }

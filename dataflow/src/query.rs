@@ -13,6 +13,7 @@ use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A predicate over sessions, as a tree.
@@ -413,6 +414,64 @@ pub struct SourceStatus {
     pub error: Option<String>,
     /// What of it could not be read any more, since the process started; the latest.
     pub missing: Option<String>,
+    /// Why records were refused since the process started, by code.
+    pub refusals: Refusals,
+}
+
+/// Why records of a source were refused: for each code the number of them and the first one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals(pub BTreeMap<String, Refusal>);
+
+/// Where a record is in its source; of one source all places are of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RecordPlace {
+    /// It begins at this byte of the uncompressed stream.
+    Byte(u64),
+    /// It is this entry of an HTTP archive, from 0.
+    Entry(u64),
+}
+
+/// Records refused for one reason's code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// How many.
+    pub count: u64,
+    /// Where the first of them is.
+    pub first: RecordPlace,
+    /// Why the first was refused, in words.
+    pub reason: String,
+}
+
+impl Refusals {
+    /// Adds one refused record.
+    pub fn see(&mut self, code: &str, place: RecordPlace, reason: &str) {
+        if let Some(known) = self.0.get_mut(code) {
+            known.count += 1;
+            if place < known.first {
+                (known.first, known.reason) = (place, reason.into());
+            }
+        } else {
+            self.0.insert(code.into(), Refusal { count: 1, first: place, reason: reason.into() });
+        }
+    }
+
+    /// Adds other refusals of the same source to these.
+    pub fn add(&mut self, more: &Self) {
+        for (code, more) in &more.0 {
+            match self.0.get_mut(code) {
+                Some(known) => {
+                    let count = known.count + more.count;
+                    if more.first < known.first {
+                        known.clone_from(more);
+                    }
+                    known.count = count;
+                }
+                None => {
+                    self.0.insert(code.clone(), more.clone());
+                }
+            }
+        }
+    }
 }
 
 /// What happened to the records of a source.

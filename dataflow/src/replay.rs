@@ -11,7 +11,7 @@ use spoor_operators::session::Session;
 
 use crate::engine::ask::export;
 use crate::engine::{Engine, EngineError, Settings};
-use crate::query::{SourceCounts, Status};
+use crate::query::{Refusals, SourceCounts, Status};
 use crate::service::ServiceError;
 use crate::sorted::Sorter;
 use crate::store::{StoreError, StoreView};
@@ -41,6 +41,8 @@ pub struct Summary {
     pub read: u64,
     /// Of them, in sessions.
     pub accepted: u64,
+    /// Requests that were there already.
+    pub duplicate: u64,
     /// Bad records.
     pub bad: u64,
     /// Out of scope.
@@ -49,6 +51,8 @@ pub struct Summary {
     pub unkeyed: u64,
     /// For days that retention had dropped.
     pub expired: u64,
+    /// Too far ahead of the wall clock; 0 unless the configuration refuses them.
+    pub future: u64,
     /// Sessions written.
     pub sessions: u64,
     /// Identities they belong to.
@@ -63,13 +67,15 @@ pub struct Summary {
 pub struct Replayed {
     engine: Engine,
     counts: SourceCounts,
+    refusals: Vec<(String, Refusals)>,
 }
 
 /// Runs an engine until its sources have ended. `watch` is called now and then with what was
 /// committed.
 ///
 /// # Errors
-/// [`ReplayError`]; when only a source failed, everything before its failure is committed.
+/// [`ReplayError`]. A source that failed is none in a process alone: what was read is there, and
+/// [`Replayed::end`] names the failure. In a cluster it is one, because process 0 writes for all.
 pub fn run(
     settings: Settings,
     watch: &mut dyn FnMut(&SourceCounts, u64),
@@ -81,12 +87,15 @@ pub fn run(
             watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
         }
     }
-    if !engine.is_drained() || engine.lacks_a_source() {
+    if !engine.is_drained() || (engine.is_clustered() && engine.lacks_a_source()) {
         let unknown = || EngineError::Failed("its log says why".into());
         return Err(engine.join().err().unwrap_or_else(unknown).into());
     }
-    let counts = counts_of(&status(&engine)?);
-    Ok(Replayed { engine, counts })
+    let status = status(&engine)?;
+    let counts = counts_of(&status);
+    let refusals = status.sources.into_iter().map(|source| (source.source, source.refusals));
+    let refusals = refusals.filter(|(_, refusals)| !refusals.0.is_empty()).collect();
+    Ok(Replayed { engine, counts, refusals })
 }
 
 /// Of the whole cluster if this process leads it; of this process if another does.
@@ -105,6 +114,12 @@ impl Replayed {
     #[must_use]
     pub fn files_left_out(&self) -> u64 {
         self.engine.files_left_out()
+    }
+
+    /// By source, why records were refused; of the same processes as [`Replayed::counts`].
+    #[must_use]
+    pub fn refusals(&self) -> &[(String, Refusals)] {
+        &self.refusals
     }
 
     /// Whether this process is to write the sessions of all.
@@ -130,7 +145,8 @@ impl Replayed {
     /// Lets the other processes go, and waits until they do: they answer until the leader is here.
     ///
     /// # Errors
-    /// [`ReplayError::Engine`] when a process failed meanwhile.
+    /// [`ReplayError::Engine`] when a process failed meanwhile, or a source could not be read to its
+    /// end.
     pub fn end(self) -> Result<(), ReplayError> {
         Ok(self.engine.join()?)
     }

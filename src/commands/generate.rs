@@ -20,5 +20,5 @@ pub fn run(args: &GenerateArgs) -> Result<(), Failure> {
         users: args.users,
         late: args.late,
     };
-    generate::run(&options, &mut io::stdout().lock()).map_err(Failure::failed)
+    generate::run(&options, &mut io::stdout().lock()).map_err(Failure::output)
 }

@@ -3,6 +3,7 @@
 mod descriptors;
 mod ending;
 mod generate;
+mod refusals;
 mod replay;
 mod reshape;
 mod rules;
@@ -12,6 +13,7 @@ mod store;
 mod verify;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{Command, RulesCommand};
@@ -21,6 +23,10 @@ use crate::cli::{Command, RulesCommand};
 pub enum Failure {
     /// The call or the configuration is wrong: exit status 2.
     Usage(String),
+    /// Everything was said already; this is the exit status.
+    Told(u8),
+    /// Whoever read standard output has seen enough: no failure, and nothing to say.
+    ClosedPipe,
     /// Anything else: exit status 1.
     Failed(String),
 }
@@ -36,19 +42,36 @@ impl Failure {
         Self::Failed(format!("{:#}", error.into()))
     }
 
-    /// One line that says what to do.
-    pub fn message(&self) -> &str {
-        let (Self::Usage(message) | Self::Failed(message)) = self;
-        message
+    /// Output that cannot be written.
+    pub fn output(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ClosedPipe;
+        }
+        Self::Failed(format!("the output cannot be written: {error}"))
+    }
+
+    /// One line that says what to do, if there is anything to say.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => Some(message),
+            Self::ClosedPipe | Self::Told(_) => None,
+        }
     }
 
     /// The exit status.
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Told(status) => ExitCode::from(*status),
+            Self::ClosedPipe => ExitCode::SUCCESS,
             Self::Failed(_) => ExitCode::from(1),
         }
     }
+}
+
+/// Writes a line to standard output; unlike `println!` it does not panic when nobody reads it.
+pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{line}").map_err(Failure::output)
 }
 
 /// Runs a command to its end.

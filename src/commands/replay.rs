@@ -3,17 +3,19 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use spoor_dataflow::decode::Format;
 use spoor_dataflow::engine::{LEADER, Settings};
 use spoor_dataflow::query::SourceCounts;
-use spoor_dataflow::replay::{self, Summary};
+use spoor_dataflow::replay::{self, ReplayError, Summary};
 use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::source::named::{self, Named};
 use tempfile::TempDir;
 
-use super::{Failure, setup};
+use super::{Failure, refusals, setup};
 use crate::cli::ReplayArgs;
 
 /// Bytes of the output gathered before a write.
@@ -41,12 +43,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         config.store.sync = false;
     })?;
     let format = setup::format(&args.format, &config)?;
-    let mut sources = Vec::new();
-    for path in &args.inputs {
-        check_readable(path)?;
-        let input = Named::from(setup::input(path, format.clone()));
-        sources.extend(input.expand().map_err(Failure::failed)?);
-    }
+    let Inputs { sources, unread } = inputs(&args.inputs, format.as_ref())?;
     let (sources, twins) = named::without_twins(sources);
     for (twin, other) in twins {
         tracing::warn!("{} is the same file as {other}; it is read once", twin.name);
@@ -71,18 +68,74 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let counts = replayed.counts();
     let left_out = replayed.files_left_out();
     let written = out.map(|mut out| replayed.write_sessions(args.requests, &mut out));
-    let written = written.transpose().map_err(Failure::failed)?;
-    replayed.end().map_err(Failure::failed)?;
+    let written = written.transpose().map_err(|error| match error {
+        ReplayError::Output(error) => Failure::output(error),
+        other => Failure::failed(other),
+    })?;
     progress.end();
     if left_out > 0 && counts.read == 0 {
         return Err(Failure::Failed("nothing was read: every file was left out, as told".into()));
     }
+    refusals::tell(replayed.refusals());
+    let status = match replayed.end().map_err(Failure::failed) {
+        Err(failure) if counts.read == 0 => return Err(failure),
+        Err(failure) => {
+            eprintln!("spoor: {}", failure.message().unwrap_or_default());
+            FAILED
+        }
+        Ok(()) if unread => FAILED,
+        Ok(()) if counts.read > 0 && counts.bad == counts.read => {
+            eprintln!("spoor: {ALL_BAD_HINT}");
+            ALL_BAD
+        }
+        Ok(()) => 0,
+    };
     match written {
-        Some((sessions, identities)) => tell(&summary(&counts, sessions, identities, seconds)),
+        Some((sessions, identities)) => tell(&summary(&counts, sessions, identities, seconds))?,
         None => {
             eprintln!("{} records in {seconds:.3} s; process 0 writes the sessions", counts.read);
-            Ok(())
         }
+    }
+    if status == 0 { Ok(()) } else { Err(Failure::Told(status)) }
+}
+
+/// Exit status when an input could not be read to its end; what was read is written.
+const FAILED: u8 = 1;
+/// Exit status when every record is bad.
+const ALL_BAD: u8 = 3;
+/// What to try then.
+const ALL_BAD_HINT: &str = "every record is bad: is this the right format? Name one with --format, \
+                            or describe your own under [mappings] of the configuration";
+
+/// What is to be read.
+struct Inputs {
+    sources: Vec<Named>,
+    /// Some inputs cannot be read; that was said.
+    unread: bool,
+}
+
+/// The inputs that are there; each other one is told at once, and is the end's exit status.
+fn inputs(paths: &[PathBuf], format: Option<&Arc<Format>>) -> Result<Inputs, Failure> {
+    let (mut sources, mut unread) = (Vec::new(), None);
+    for path in paths {
+        let found = readable(path)
+            .and_then(|()| setup::input(path, format.cloned()).expand().map_err(Failure::failed));
+        match found {
+            Ok(found) => sources.extend(found),
+            Err(failure) => {
+                if paths.len() > 1 {
+                    eprintln!(
+                        "spoor: {}; the other inputs are read",
+                        failure.message().unwrap_or_default()
+                    );
+                }
+                unread.get_or_insert(failure);
+            }
+        }
+    }
+    match unread {
+        Some(failure) if sources.is_empty() => Err(failure),
+        unread => Ok(Inputs { sources, unread: unread.is_some() }),
     }
 }
 
@@ -90,10 +143,12 @@ fn summary(counts: &SourceCounts, sessions: u64, identities: u64, seconds: f64) 
     Summary {
         read: counts.read,
         accepted: counts.accepted,
+        duplicate: counts.duplicate,
         bad: counts.bad,
         excluded: counts.excluded,
         unkeyed: counts.unkeyed,
         expired: counts.expired,
+        future: counts.future,
         sessions,
         identities,
         seconds: (seconds * 1000.0).round() / 1000.0,
@@ -113,7 +168,7 @@ fn tell(summary: &Summary) -> Result<(), Failure> {
 }
 
 /// An input that is not there is told before anything else is done.
-fn check_readable(path: &Path) -> Result<(), Failure> {
+fn readable(path: &Path) -> Result<(), Failure> {
     if path == Path::new("-") {
         return Ok(());
     }
@@ -131,12 +186,18 @@ fn state(given: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), Failure> {
         let temporary = temporary.map_err(Failure::failed)?;
         return Ok((temporary.path().into(), Some(temporary)));
     };
-    let used = std::fs::read_dir(given).is_ok_and(|mut entries| entries.next().is_some());
-    if used || given.is_file() {
+    let refuse = |why: &str| {
         let given = given.display();
-        return Err(Failure::Usage(format!("{given} is not empty; give --state a new directory")));
+        Err(Failure::Usage(format!(
+            "--state {given}: {why}; give a directory that is new or empty"
+        )))
+    };
+    match std::fs::read_dir(given).map(Iterator::count) {
+        Ok(entries) if entries > 0 => refuse("the directory is not empty"),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => refuse("this is a file"),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => refuse(&error.to_string()),
+        _ => Ok((given.into(), None)),
     }
-    Ok((given.into(), None))
 }
 
 fn output(file: Option<&Path>) -> Result<Box<dyn Write>, Failure> {

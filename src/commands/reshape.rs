@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 use spoor_dataflow::reshape::{ReshapeError, Reshaped, reshape};
 
-use super::Failure;
 use super::store::Bar;
+use super::{Failure, say};
 
 /// Brings the stores there and says what was moved.
 pub fn run(directories: &[PathBuf], processes: usize) -> Result<(), Failure> {
@@ -21,8 +21,7 @@ pub fn run(directories: &[PathBuf], processes: usize) -> Result<(), Failure> {
         other => Failure::failed(other),
     })?;
     bar.end();
-    tell(&done);
-    Ok(())
+    tell(&done)
 }
 
 /// So many processes, in words.
@@ -30,11 +29,11 @@ pub fn processes(number: usize) -> String {
     format!("{number} process{}", if number == 1 { "" } else { "es" })
 }
 
-fn tell(done: &Reshaped) {
+fn tell(done: &Reshaped) -> Result<(), Failure> {
     let to = done.to;
     match done.from {
-        None => println!("nothing to do: these are the stores of {}", processes(to)),
-        Some(from) => println!(
+        None => say(format_args!("nothing to do: these are the stores of {}", processes(to)))?,
+        Some(from) => say(format_args!(
             "from {from} to {}: {} identity-days moved, with {} sessions and {} \
              requests ({})",
             processes(to),
@@ -42,9 +41,10 @@ fn tell(done: &Reshaped) {
             done.sessions,
             done.requests,
             HumanBytes(done.bytes)
-        ),
+        ))?,
     }
     for directory in &done.left {
-        println!("not needed any more, can be deleted: {}", directory.display());
+        say(format_args!("not needed any more, can be deleted: {}", directory.display()))?;
     }
+    Ok(())
 }

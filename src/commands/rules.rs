@@ -5,17 +5,17 @@ use std::path::Path;
 use spoor_dataflow::config::Config;
 use spoor_operators::rules::RuleSet;
 
-use super::Failure;
+use super::{Failure, say};
 
 /// Checks a file of rules, or the `[rules]` of a configuration.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let rules = read(file)?;
     let Err(errors) = rules.check() else {
-        println!("{}: {}", file.display(), summary(&rules));
+        say(format_args!("{}: {}", file.display(), summary(&rules)))?;
         return Ok(());
     };
     for error in &errors {
-        println!("{}: {error}", file.display());
+        say(format_args!("{}: {error}", file.display()))?;
     }
     let what = if errors.len() == 1 { "mistake" } else { "mistakes" };
     Err(Failure::Failed(format!("{} {what} in {}", errors.len(), file.display())))

@@ -11,7 +11,7 @@ use spoor_dataflow::reshape::ReshapeState;
 use spoor_dataflow::store::StoreError;
 use spoor_dataflow::store::care::{self, Backup, Info};
 
-use super::{Failure, reshape};
+use super::{Failure, reshape, say};
 use crate::cli::StoreCommand;
 
 /// Runs one of the commands.
@@ -29,9 +29,9 @@ pub fn run(command: &StoreCommand) -> Result<(), Failure> {
 fn info(directory: &Path, json: bool) -> Result<(), Failure> {
     let info = care::info(directory).map_err(Failure::failed)?;
     if json {
-        println!("{}", serde_json::to_string(&info).map_err(Failure::failed)?);
+        say(serde_json::to_string(&info).map_err(Failure::failed)?)?;
     } else {
-        print!("{}", told(&info));
+        say(told(&info).trim_end())?;
     }
     Ok(())
 }
@@ -126,12 +126,8 @@ fn check(directory: &Path, salvage_to: Option<&Path>) -> Result<(), Failure> {
     let report = care::check(directory, &mut |what, done, total| bar.show(what, done, total));
     let report = report.map_err(Failure::failed)?;
     bar.end();
-    for problem in &report.listed {
-        println!("{problem}");
-    }
-    if report.problems > report.listed.len() as u64 {
-        println!("and {} more", report.problems - report.listed.len() as u64);
-    }
+    // A list nobody reads to its end does not make the store good.
+    let listed = list(&report.listed, report.problems);
     if let Some(to) = salvage_to {
         salvage(directory, to)?;
     }
@@ -142,9 +138,19 @@ fn check(directory: &Path, salvage_to: Option<&Path>) -> Result<(), Failure> {
             report.problems
         )));
     }
+    listed?;
     let epoch = report.epoch.map_or("nothing committed".into(), |epoch| format!("epoch {epoch}"));
-    println!("good: {epoch}, {} rows in {} files", report.rows, report.files);
+    say(format_args!("good: {epoch}, {} rows in {} files", report.rows, report.files))?;
     Ok(())
+}
+
+/// What is wrong, and how much more is.
+fn list<T: std::fmt::Display>(listed: &[T], all: u64) -> Result<(), Failure> {
+    listed.iter().try_for_each(say)?;
+    match all - listed.len() as u64 {
+        0 => Ok(()),
+        more => say(format_args!("and {more} more")),
+    }
 }
 
 fn salvage(directory: &Path, to: &Path) -> Result<(), Failure> {
@@ -152,16 +158,16 @@ fn salvage(directory: &Path, to: &Path) -> Result<(), Failure> {
     let saved = care::salvage(directory, to, &mut |what, done, total| bar.show(what, done, total));
     let saved = saved.map_err(Failure::failed)?;
     bar.end();
-    println!("saved epoch {} with {} rows to {}", saved.epoch, saved.rows, to.display());
+    say(format_args!("saved epoch {} with {} rows to {}", saved.epoch, saved.rows, to.display()))?;
     match saved.acknowledged {
-        Some(told) if told > saved.epoch => println!(
+        Some(told) if told > saved.epoch => say(format_args!(
             "lost are epochs {} to {told}: files are read again from where epoch {} left them, \
              what was pushed since must be pushed again",
             saved.epoch + 1,
             saved.epoch
-        ),
-        Some(_) => println!("nothing acknowledged is lost"),
-        None => println!("whether something acknowledged is lost cannot be known"),
+        ))?,
+        Some(_) => say("nothing acknowledged is lost")?,
+        None => say("whether something acknowledged is lost cannot be known")?,
     }
     Ok(())
 }
@@ -175,7 +181,7 @@ fn backup(directory: &Path, to: &Path) -> Result<(), Failure> {
     };
     let made = made.map_err(Failure::failed)?;
     bar.end();
-    println!("backed up {} to {}", described(&made), to.display());
+    say(format_args!("backed up {} to {}", described(&made), to.display()))?;
     Ok(())
 }
 
@@ -184,7 +190,7 @@ fn restore(from: &Path, directory: &Path) -> Result<(), Failure> {
     let made = care::restore(from, directory, &mut |what, done, total| bar.show(what, done, total));
     let made = made.map_err(Failure::failed)?;
     bar.end();
-    println!("restored {} to {}", described(&made), directory.display());
+    say(format_args!("restored {} to {}", described(&made), directory.display()))?;
     Ok(())
 }
 
@@ -198,7 +204,7 @@ fn compact(directory: &Path) -> Result<(), Failure> {
     let done = care::compact(directory, &mut |what, done, total| bar.show(what, done, total));
     let done = done.map_err(Failure::failed)?;
     bar.end();
-    println!("{} bytes before, {} after", done.before, done.after);
+    say(format_args!("{} bytes before, {} after", done.before, done.after))?;
     Ok(())
 }
 

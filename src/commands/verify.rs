@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use spoor_dataflow::verify;
 use spoor_operators::assign::CompiledRules;
 
-use super::{Failure, setup};
+use super::{Failure, say, setup};
 use crate::cli::VerifyArgs;
 
 /// Verifies and lists differences.
@@ -39,9 +39,8 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
-    for line in &report.listed {
-        println!("{line}");
-    }
+    // A list nobody reads to its end does not make the store good.
+    let listed = report.listed.iter().try_for_each(say);
     let verify::Report { requests, sessions, differences, .. } = report;
     if differences > 0 {
         return Err(Failure::Failed(format!(
@@ -49,6 +48,6 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
             report.listed.len()
         )));
     }
-    println!("good: {requests} requests give exactly the {sessions} sessions of the store");
-    Ok(())
+    listed?;
+    say(format_args!("good: {requests} requests give exactly the {sessions} sessions of the store"))
 }

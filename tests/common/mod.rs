@@ -41,13 +41,15 @@ pub const LINE_KEYS: [&str; 22] = [
 ];
 
 /// Keys of a replay's summary, in their order.
-pub const SUMMARY_KEYS: [&str; 10] = [
+pub const SUMMARY_KEYS: [&str; 12] = [
     "read",
     "accepted",
+    "duplicate",
     "bad",
     "excluded",
     "unkeyed",
     "expired",
+    "future",
     "sessions",
     "identities",
     "seconds",

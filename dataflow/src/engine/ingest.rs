@@ -17,11 +17,11 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Format};
 use crate::engine::clock::wall_clock;
 use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
-use crate::query::DeadLetter;
+use crate::query::{DeadLetter, RecordPlace};
 use crate::service::PushError;
 use crate::source::{Content, RAW_BYTES_MAX};
 
@@ -160,6 +160,11 @@ impl<'a> Reading<'a> {
     }
 
     fn refuse(&mut self, code: &'static str, reason: String, offset: u64, line: u64, raw: &[u8]) {
+        let place = match *self.task.chunk.format {
+            Format::Har => RecordPlace::Entry(offset),
+            _ => RecordPlace::Byte(offset),
+        };
+        self.outcomes.refusals.see(code, place, &reason);
         if self.answers() {
             let error = PushError { line, code: code.into(), reason: reason.clone() };
             self.outcomes.errors.push(error);

@@ -467,6 +467,12 @@ impl Engine {
         !self.context.source_failures().is_empty()
     }
 
+    /// Whether it is one process of several.
+    #[must_use]
+    pub fn is_clustered(&self) -> bool {
+        self.context.mail.is_some()
+    }
+
     /// Whether it orders the epochs of its cluster, or is alone.
     #[must_use]
     pub fn leads(&self) -> bool {

@@ -22,7 +22,7 @@ use spoor_operators::totals::Totals;
 use timely::scheduling::SyncActivator;
 
 use crate::engine::regroup::Regroup;
-use crate::query::{DeadLetter, SourceCounts};
+use crate::query::{DeadLetter, Refusals, SourceCounts};
 use crate::service::PushError;
 use crate::source::{Chunk, SourceId};
 use crate::store::Part;
@@ -99,6 +99,8 @@ pub struct Outcomes {
     pub latest: Option<EventTime>,
     /// Refused lines, for a push.
     pub errors: Vec<PushError>,
+    /// Why records were refused.
+    pub refusals: Refusals,
 }
 
 impl Outcomes {
@@ -107,6 +109,7 @@ impl Outcomes {
         self.counts.add(&more.counts);
         self.latest = self.latest.max(more.latest);
         self.errors.extend(more.errors);
+        self.refusals.add(&more.refusals);
     }
 }
 

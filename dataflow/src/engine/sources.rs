@@ -12,7 +12,7 @@ use spoor_operators::time::EventTime;
 
 use crate::engine::mail::Reach;
 use crate::engine::plan::Outcomes;
-use crate::query::{SourceCounts, SourceStatus};
+use crate::query::{Refusals, SourceCounts, SourceStatus};
 use crate::source::named::FileId;
 use crate::source::ranges::Ranges;
 
@@ -84,6 +84,8 @@ pub struct SourceState {
     pub name: String,
     /// What is kept.
     pub row: SourceRow,
+    /// Why records were refused in this run.
+    pub refusals: Refusals,
     /// It had something in the epoch being committed.
     pub touched: bool,
     active: Instant,
@@ -93,12 +95,14 @@ impl SourceState {
     /// A source as the store knows it.
     #[must_use]
     pub fn new(name: String, row: SourceRow) -> Self {
-        Self { name, row, touched: false, active: Instant::now() }
+        let (refusals, active) = (Refusals::default(), Instant::now());
+        Self { name, row, refusals, touched: false, active }
     }
 
     /// Adds what an epoch came to.
     pub fn add(&mut self, outcomes: &Outcomes) {
         self.row.counts.add(&outcomes.counts);
+        self.refusals.add(&outcomes.refusals);
         self.row.latest = self.row.latest.max(outcomes.latest.map(EventTime::millis));
         self.touched = true;
         self.active = Instant::now();
@@ -128,6 +132,7 @@ impl SourceState {
             counts: self.row.counts,
             error: None,
             missing: None,
+            refusals: self.refusals.clone(),
         }
     }
 }

@@ -139,6 +139,7 @@ fn add_source(sources: &mut BTreeMap<String, SourceStatus>, more: SourceStatus) 
     known.counts.add(&more.counts);
     known.error = known.error.take().or(more.error);
     known.missing = known.missing.take().or(more.missing);
+    known.refusals.add(&more.refusals);
 }
 
 fn regroup(one: Option<RegroupStatus>, other: Option<RegroupStatus>) -> Option<RegroupStatus> {
