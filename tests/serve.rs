@@ -578,3 +578,52 @@ fn names_and_origins_are_as_configured() {
     let asked = server.post("/graphql", r#"{"query":"{ __schema { queryType { name } } }"}"#);
     assert_ne!(asked.body["data"]["__schema"]["queryType"]["name"], "Query", "{}", asked.body);
 }
+
+#[test]
+fn a_clock_that_jumps_a_year_drops_no_day_and_refuses_nothing() {
+    const YEAR: i64 = 365 * 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let offset = dir.path().join("offset");
+    let state = dir.path().join("state");
+    let environment = [("SPOOR_CLOCK_OFFSET_FILE", offset.to_str().unwrap())];
+    let set = |ms: i64| fs::write(&offset, ms.to_string()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_millis()).unwrap();
+    // What became of one request at a time.
+    let push = |server: &Server, at: i64, outcome: &str| {
+        let record = json!({ "ts": at, "method": "GET", "path": "/", "ip": "192.0.2.7" });
+        let answer = server.post("/v1/requests", &format!("{record}\n"));
+        assert_eq!(answer.body["counts"][outcome], 1, "{}", answer.body);
+    };
+    let status =
+        |server: &Server| server.query("{ status { sessions clockJumpMs } }")["status"].clone();
+
+    set(0);
+    let server = Server::start_with(&state, &[], &environment);
+    push(&server, now, "accepted");
+    push(&server, now + YEAR, "future");
+    assert_eq!(status(&server), json!({ "sessions": 1, "clockJumpMs": null }));
+    // Ahead: what a source with the same clock sends is taken, and moves the watermark by a year.
+    set(YEAR);
+    push(&server, now + YEAR, "accepted");
+    push(&server, now + YEAR, "accepted");
+    assert_eq!(status(&server)["sessions"], 2, "days of a year ago are still there");
+    assert!(status(&server)["clockJumpMs"].as_i64().unwrap() > YEAR - 86_400_000);
+    // Behind: everything is ahead of such a clock.
+    set(-YEAR);
+    push(&server, now + 1, "accepted");
+    assert!(status(&server)["clockJumpMs"].as_i64().unwrap() < 86_400_000 - YEAR);
+    assert_eq!(server.stop(), Some(0));
+    // A restart with a right clock: the watermark alone drops nothing.
+    set(0);
+    let server = Server::start_with(&state, &[], &environment);
+    push(&server, now + 2, "accepted");
+    assert_eq!(status(&server), json!({ "sessions": 2, "clockJumpMs": null }));
+    assert_eq!(server.stop(), Some(0));
+    // A restart with the other clock confirms it.
+    set(YEAR);
+    let server = Server::start_with(&state, &[], &environment);
+    push(&server, now + YEAR + 1, "accepted");
+    server.until("{ status { sessions } }", "days dropped", |data| data["status"]["sessions"] == 1);
+    assert_eq!(server.stop(), Some(0));
+}

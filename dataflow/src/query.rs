@@ -540,6 +540,8 @@ pub struct Status {
     pub regroup: Option<RegroupStatus>,
     /// Dataflow workers.
     pub workers: usize,
+    /// By so many milliseconds the wall clock has jumped since the start: it is not believed.
+    pub clock_jump_ms: Option<i64>,
     /// By process; one where there is one only. The numbers above are their sums.
     pub processes: Vec<ProcessStatus>,
 }

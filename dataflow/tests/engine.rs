@@ -17,7 +17,7 @@ use spoor_dataflow::query::{Filter, Order, SessionQuery, Statistic};
 use spoor_dataflow::service::{ChangesQuery, Event, Push, RuleChangeError, ServiceError, View};
 use spoor_dataflow::store::{Store, StoreError, StoreOptions, WriteHook};
 use spoor_operators::rules::edit::{ListEdit, RuleEdit};
-use spoor_operators::rules::{Gap, RuleSet, ScopeAction, ScopeRule};
+use spoor_operators::rules::{Gap, GroupingKey, RuleSet, ScopeAction, ScopeRule};
 use spoor_operators::time::Epoch;
 use tempfile::TempDir;
 
@@ -78,6 +78,39 @@ fn story(tell: impl Fn(&Path, usize)) {
         tell(dir.path(), workers);
         verified(dir.path());
     }
+}
+
+#[test]
+fn pushes_do_not_wait_for_rules_to_be_compiled() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(dir.path(), 1);
+    push(&engine, &[request("1", 0, "a", "10.0.0.1")]);
+    // Many keys with large patterns: compiling them takes much longer than a
+    // push does.
+    let key = |number: usize| GroupingKey {
+        name: format!("k{number}"),
+        point: format!(r#"$request.header.x-{number} | regex("^\\w{{20}}-({number})$", 1)"#),
+        ..by_header("k", "x")
+    };
+    let rules = RuleSet { grouping: (0..64).map(key).collect(), ..RuleSet::default() };
+    let edit = RuleEdit::Replace(Box::new(rules));
+    let admin = engine.services().admin;
+    let ask = || admin.change(edit.clone(), None, Some("once".into()));
+    let (first, again) = (ask(), ask());
+    let pushed = push(&engine, &[request("2", 1, "a", "10.0.0.1")]);
+    let change = first.blocking_recv().unwrap().unwrap();
+    assert!(pushed.epoch < change.effective_epoch.0, "the push went before");
+    let same = again.blocking_recv().unwrap().unwrap();
+    assert_eq!(same.effective_epoch, change.effective_epoch, "a repeat changes nothing");
+    assert_eq!(same.rules.version, 2);
+    // A refused change lets its key be used again.
+    for name in ["", "n"] {
+        let item = ScopeRule { name: name.into(), ..ScopeRule::default() };
+        let edit = RuleEdit::Scope(ListEdit::Create { item, before: None });
+        let answer = admin.change(edit, None, Some("another".into())).blocking_recv().unwrap();
+        assert_eq!(answer.is_err(), name.is_empty());
+    }
+    stop(engine);
 }
 
 #[test]

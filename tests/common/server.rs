@@ -60,9 +60,14 @@ pub fn read_log(stderr: ChildStderr) -> (mpsc::Receiver<String>, JoinHandle<Stri
 impl Server {
     /// Starts one over a store and waits until it listens.
     pub fn start(state: &Path, args: &[&str]) -> Self {
+        Self::start_with(state, args, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub fn start_with(state: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spoor"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--state"]).arg(state).args(args);
-        Self::run(&mut command)
+        Self::run(command.envs(environment.iter().copied()))
     }
 
     /// Starts one that may have so many files and connections open.

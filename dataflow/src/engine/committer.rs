@@ -268,6 +268,7 @@ impl Committer {
             hot: Arc::clone(&context.hot),
             hot_bytes_max: context.hot_bytes_max,
             workers: context.workers,
+            clock: Arc::clone(&context.clock),
         };
         context.publish(standing, &plan.rules, findings.changes)
     }

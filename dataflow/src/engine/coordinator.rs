@@ -13,15 +13,16 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, select};
 use spoor_operators::assign::CompiledRules;
 use spoor_operators::rules::RuleSet;
-use spoor_operators::rules::edit::RuleEdit;
+use spoor_operators::rules::edit::EditError;
 use spoor_operators::time::{Day, Epoch};
 
-use crate::engine::command::{Closed, Command, PendingChange, PendingPush, PushReply, RuleReply};
+use crate::engine::command::{Closed, Command, PendingChange, PendingPush, PushReply};
 use crate::engine::inputs::FromSource;
 use crate::engine::limits::EPOCHS_IN_FLIGHT_MAX;
 use crate::engine::mail::{Mail, Note, Turn};
 use crate::engine::plan::{EpochPlan, Origin, Plan, Task};
 use crate::engine::regroup::Regroup;
+use crate::engine::rule_changes::{Prepared, Request, RuleChanges};
 use crate::engine::{Context, LEADER, answers};
 use crate::failpoint;
 use crate::service::{Push, RuleChangeError, ServiceError};
@@ -43,6 +44,7 @@ pub struct Coordinator {
     /// Keys of pushes and changes that wait for their commit, hashed, with its epoch.
     keys_in_flight: HashMap<[u8; 16], Epoch>,
     deferred: Vec<Command>,
+    changes: RuleChanges,
     stopping: bool,
     role: Role,
 }
@@ -126,6 +128,7 @@ impl Coordinator {
             live_sources: start.live_sources,
             keys_in_flight: HashMap::new(),
             deferred: Vec::new(),
+            changes: RuleChanges::default(),
             stopping: false,
             role,
         };
@@ -209,6 +212,9 @@ impl Coordinator {
             recv(self.channels.commands) -> command => match command {
                 Ok(command) => self.command(command),
                 Err(_) => self.stopping = true,
+            },
+            recv(self.changes.prepared()) -> change => if let Ok(change) = change {
+                self.prepared(change);
             },
             recv(inputs) -> input => if let Ok(input) = input { self.input(input) },
             recv(pushes) -> push => if let Ok(push) = push { self.command(push) },
@@ -296,7 +302,7 @@ impl Coordinator {
         match command {
             Command::Push { push, reply } => self.push(push, reply),
             Command::Change { edit, expected, key, reply } => {
-                self.change(edit, expected, key, reply);
+                self.change(Request { edit, expected, key, reply });
             }
             Command::Committed => self.committed(),
             Command::Told(from, note) => self.told(from, note),
@@ -419,26 +425,33 @@ impl Coordinator {
         self.add(Task { chunk, origin });
     }
 
-    fn change(
-        &mut self,
-        edit: Box<RuleEdit>,
-        expected: Option<u64>,
-        key: Option<String>,
-        reply: RuleReply,
-    ) {
-        let edited_with = serde_json::to_vec(&edit).unwrap_or_default();
-        if let Some(used) = &key {
-            if let Some(answer) = self.context.remembered_change(used, &edited_with) {
-                let _ = reply.send(answer);
+    /// Takes a change of rules: answers it if it is a repeat, else has it prepared.
+    fn change(&mut self, request: Request) {
+        if let Some(key) = &request.key {
+            let edited_with = serde_json::to_vec(&request.edit).unwrap_or_default();
+            if let Some(answer) = self.context.remembered_change(key, &edited_with) {
+                let _ = request.reply.send(answer);
                 return;
             }
-            if self.keys_in_flight.contains_key(&answers::change_key(used)) {
-                // Its first use waits for its commit: looked at again when that is done.
+            if self.keys_in_flight.contains_key(&answers::change_key(key)) {
+                // Its first use is looked at again when that is committed, or refused.
+                let Request { edit, expected, key, reply } = request;
                 self.deferred.push(Command::Change { edit, expected, key, reply });
                 return;
             }
+            self.keys_in_flight.insert(answers::change_key(key), Epoch(u64::MAX));
         }
-        match self.changed(&edit, expected) {
+        self.changes.ask(&self.context, &self.rules, request);
+    }
+
+    /// Applies a prepared change: the next epoch begins with it.
+    fn prepared(&mut self, prepared: Prepared) {
+        let Prepared { request: Request { edit, key, reply, .. }, outcome } = prepared;
+        let allowed = outcome.and_then(|(rules, compiled)| {
+            self.check_fixed(&rules).map_err(RuleChangeError::Invalid)?;
+            Ok((rules, compiled))
+        });
+        match allowed {
             Ok((rules, compiled)) => {
                 let epoch = self.close();
                 if let Some(used) = &key {
@@ -446,34 +459,27 @@ impl Coordinator {
                 }
                 self.rules = compiled;
                 self.regroup = Some(self.new_regroup(rules.version, epoch));
-                let key = key.map(|key| (key, edited_with));
+                let key = key.map(|key| (key, serde_json::to_vec(&edit).unwrap_or_default()));
                 let change = PendingChange { rules, key, replies: vec![reply] };
                 self.begin(epoch, false, Some(change));
                 self.has_work = true;
             }
             Err(error) => {
                 let _ = reply.send(Err(error));
+                if let Some(key) = &key {
+                    self.keys_in_flight.remove(&answers::change_key(key));
+                    self.look_again();
+                }
             }
         }
+        self.changes.applied(&self.context, &self.rules);
     }
 
-    /// The rules after an edit, if it is allowed.
-    fn changed(
-        &self,
-        edit: &RuleEdit,
-        expected: Option<u64>,
-    ) -> Result<(Arc<RuleSet>, Arc<CompiledRules>), RuleChangeError> {
-        let current = self.rules.rules();
-        if expected.is_some_and(|expected| expected != current.version) {
-            return Err(RuleChangeError::Conflict { current: Arc::new(current.clone()) });
-        }
-        let rules = current.edited(edit).map_err(RuleChangeError::Invalid)?;
+    /// Refuses what cannot change any more in a store that holds requests.
+    fn check_fixed(&self, rules: &RuleSet) -> Result<(), Vec<EditError>> {
         let is_alone = matches!(self.role, Role::Alone);
         let empty = is_alone && self.context.retained_requests() == 0 && !self.has_work;
-        crate::engine::rules::check_fixed(current, &rules, empty)
-            .map_err(RuleChangeError::Invalid)?;
-        let compiled = self.context.compile(&rules).map_err(RuleChangeError::Invalid)?;
-        Ok((Arc::new(rules), compiled))
+        crate::engine::rules::check_fixed(self.rules.rules(), rules, empty)
     }
 
     /// After a commit: a regroup may have ended, and days may have to go. The leader's word on both is
@@ -493,6 +499,11 @@ impl Coordinator {
             }
         }
         self.keys_in_flight.retain(|_, epoch| *epoch > committed);
+        self.look_again();
+    }
+
+    /// Takes what waited for another use of its key.
+    fn look_again(&mut self) {
         for command in std::mem::take(&mut self.deferred) {
             self.command(command);
         }
@@ -537,7 +548,8 @@ impl Coordinator {
         plan.first_day = self.first_day;
         plan.drops_days = drops_days;
         if self.context.refuses_future {
-            plan.future_ms = self.rules.rules().settings.future_ms;
+            let future_ms = self.rules.rules().settings.future_ms;
+            plan.future = future_ms.map(|ms| (Arc::clone(&self.context.clock), ms));
         }
         plan.regroup = self.regroup.clone();
         self.open = Closed::new(Arc::new(plan));

@@ -18,7 +18,6 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
 use crate::decode::{Decoder, Format};
-use crate::engine::clock::wall_clock;
 use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
 use crate::query::{DeadLetter, RecordPlace};
@@ -117,7 +116,7 @@ impl<'a> Reading<'a> {
             outcomes: Outcomes::default(),
             letters: Vec::new(),
             seen: 0,
-            latest: plan.future_ms.map(|ms| EventTime(wall_clock().0.saturating_add_unsigned(ms))),
+            latest: plan.future.as_ref().map(|(clock, ms)| clock.latest(*ms)),
         }
     }
 

@@ -33,6 +33,7 @@ pub mod plan;
 pub mod progress;
 pub mod reader;
 pub mod regroup;
+pub mod rule_changes;
 pub mod rules;
 pub mod sources;
 pub mod standing;
@@ -60,6 +61,7 @@ use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
 use crate::engine::ask::lists::Lists;
 use crate::engine::ask::{Answerer, Peers};
+use crate::engine::clock::Clock;
 use crate::engine::command::Command;
 use crate::engine::feed::Feed;
 use crate::engine::health::Health;
@@ -191,6 +193,7 @@ pub struct Context {
     pub(crate) hot: Arc<HotBytes>,
     /// What is wrong with its sources.
     pub(crate) health: Arc<Health>,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) workers: usize,
     /// The number of this process.
     pub(crate) process: usize,
@@ -282,11 +285,15 @@ impl Context {
         self.published().numbers.requests
     }
 
-    /// The first day to be retained, by the watermark.
+    /// The first day to be retained, by the watermark; where requests from the future are refused,
+    /// also by the clock that is believed, so that no time from a wrong clock drops days.
     pub(crate) fn first_day(&self, rules: &CompiledRules) -> Option<Day> {
         let days = rules.rules().settings.retention_days?;
         let watermark = self.published().view.watermark()?;
-        let today = rules.zone().day_of(watermark);
+        let today = match self.refuses_future {
+            true => rules.zone().day_of(watermark.min(self.clock.believed())),
+            false => rules.zone().day_of(watermark),
+        };
         Some(Day(today.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX))))
     }
 
@@ -438,7 +445,7 @@ impl Engine {
     }
 
     /// What this process alone says of itself.
-    pub(crate) fn own_status(&self) -> Result<Status, ServiceError> {
+    pub fn own_status(&self) -> Result<Status, ServiceError> {
         self.context.view()?.status()
     }
 

@@ -21,6 +21,7 @@ use spoor_operators::time::{Day, Epoch, EventTime};
 use spoor_operators::totals::Totals;
 use timely::scheduling::SyncActivator;
 
+use crate::engine::clock::Clock;
 use crate::engine::regroup::Regroup;
 use crate::query::{DeadLetter, Refusals, SourceCounts};
 use crate::service::PushError;
@@ -142,8 +143,8 @@ pub struct EpochPlan {
     pub first_day: Option<Day>,
     /// Whether days are dropped in this very epoch.
     pub drops_days: bool,
-    /// Requests further ahead of the wall clock than this are refused.
-    pub future_ms: Option<u64>,
+    /// Requests further ahead of this clock than so many milliseconds are refused.
+    pub future: Option<(Arc<Clock>, u64)>,
     /// A slice of this is done in this epoch.
     pub regroup: Option<Arc<Regroup>>,
     tasks: Mutex<VecDeque<Task>>,
@@ -161,7 +162,7 @@ impl EpochPlan {
             rules,
             first_day: None,
             drops_days: false,
-            future_ms: None,
+            future: None,
             regroup: None,
             tasks: Mutex::default(),
             closed: AtomicBool::new(false),

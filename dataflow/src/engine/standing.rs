@@ -6,7 +6,7 @@ use spoor_operators::assign::CompiledRules;
 use spoor_operators::time::EventTime;
 
 use crate::engine::Published;
-use crate::engine::clock::wall_clock;
+use crate::engine::clock::{Clock, wall_clock};
 use crate::engine::health::Health;
 use crate::engine::hot::HotBytes;
 use crate::engine::regroup::Regroup;
@@ -31,6 +31,8 @@ pub struct Standing {
     pub hot_bytes_max: usize,
     /// Dataflow workers.
     pub workers: usize,
+    /// Of this process.
+    pub clock: Arc<Clock>,
 }
 
 impl Published {
@@ -74,6 +76,7 @@ impl Standing {
             rules_version,
             regroup: self.regroup.as_ref().map(|regroup| regroup.status()),
             workers: self.workers,
+            clock_jump_ms: self.clock.jump(),
             // The view knows its numbers.
             processes: Vec::new(),
         }

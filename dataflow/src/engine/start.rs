@@ -24,6 +24,7 @@ use crate::engine::ask::Desk;
 use crate::engine::ask::forward::Forwarded;
 use crate::engine::ask::history::History;
 use crate::engine::ask::lists::Lists;
+use crate::engine::clock::Clock;
 use crate::engine::command::Command;
 use crate::engine::committer::{Committer, Others};
 use crate::engine::coordinator::{Channels, Coordinator, Start};
@@ -200,6 +201,7 @@ fn context(
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
     let hot = Arc::new(HotBytes::new(settings.workers));
     let health = Arc::new(Health::default());
+    let clock = Arc::new(Clock::start());
     let standing = Standing {
         watermark: known.watermark,
         health: Arc::clone(&health),
@@ -209,6 +211,7 @@ fn context(
         hot: Arc::clone(&hot),
         hot_bytes_max: settings.hot_bytes_max,
         workers: settings.workers,
+        clock: Arc::clone(&clock),
     };
     let published = Published::of(&settings.store, standing, rules)?;
     let workers = settings.workers;
@@ -223,6 +226,7 @@ fn context(
         feed: Feed::after(committed),
         hot,
         health,
+        clock,
         workers: settings.workers,
         first_epoch: committed.0 + 1,
         hot_bytes_max: settings.hot_bytes_max,

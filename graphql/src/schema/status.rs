@@ -40,6 +40,9 @@ pub struct Status {
     pub regroup: Option<RegroupStatus>,
     /// Dataflow workers.
     pub workers: Long,
+    /// Milliseconds by which the wall clock has jumped since the start, by more than a day. It is not
+    /// believed until a restart: nothing is dropped or refused because of it. None while it is right.
+    pub clock_jump_ms: Option<Long>,
     /// By process; one where there is one only. The numbers of the whole are their sums.
     pub processes: Vec<ProcessStatus>,
 }
@@ -165,6 +168,7 @@ impl From<Found> for Status {
             rules_version: found.rules_version.into(),
             regroup,
             workers: found.workers.into(),
+            clock_jump_ms: found.clock_jump_ms.map(Long::from),
             processes: found.processes.into_iter().map(ProcessStatus::from).collect(),
         }
     }

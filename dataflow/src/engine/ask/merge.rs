@@ -119,6 +119,7 @@ pub fn status(mut parts: Vec<Status>) -> Status {
         whole.resident_bytes += part.resident_bytes;
         whole.store_bytes += part.store_bytes;
         whole.workers += part.workers;
+        whole.clock_jump_ms = whole.clock_jump_ms.or(part.clock_jump_ms);
         whole.regroup = regroup(whole.regroup, part.regroup);
         whole.processes.extend(part.processes);
         part.sources.into_iter().for_each(|source| add_source(&mut sources, source));

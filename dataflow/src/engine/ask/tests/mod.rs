@@ -175,6 +175,7 @@ impl Process {
         let standing = Standing {
             watermark: None,
             health: Arc::default(),
+            clock: Arc::clone(&context.clock),
             open_sessions: 0,
             sources: vec![source("push", self.counts), source(own_source, SourceCounts::default())],
             regroup: None,
