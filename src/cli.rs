@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use spoor_dataflow::config::parse_listen;
+
 use crate::generate;
 
 /// Live user sessions from a stream of API requests.
@@ -53,9 +55,10 @@ pub struct Logging {
     /// Form of log lines on standard error
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// What to log: error, warn, info, debug, trace, or a filter such as spoor_dataflow=debug
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
-    pub log_level: EnvFilter,
+    /// What to log: off, error, warn, info, debug, trace, or levels by module such as
+    /// warn,spoor_dataflow=debug
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    pub log_level: String,
 }
 
 /// Form of log lines.
@@ -72,7 +75,7 @@ impl Logging {
     pub fn start(&self) {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let builder = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(self.log_level.to_string()))
+            .with_env_filter(EnvFilter::new(&self.log_level))
             .with_ansi(!plain && std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         match self.log_format {
@@ -104,12 +107,16 @@ pub struct ServeArgs {
     /// Configuration file, TOML; see configs/spoor.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address and port to listen on; overrides [server] listen
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address and port to listen on, such as 127.0.0.1:9000; a port alone listens on loopback;
+    /// overrides [server] listen
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub listen: Option<std::net::SocketAddr>,
     /// Directory of the store; overrides [store] dir
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "store", value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Rules a new store begins with, TOML; overrides [rules]. A store that has rules keeps them
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// Dataflow workers; overrides [engine] workers
     #[arg(long, value_name = "N", value_parser = workers())]
     pub workers: Option<u64>,
@@ -137,6 +144,9 @@ pub struct ReplayArgs {
     /// Configuration file, TOML; see configs/spoor.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Rules to group by, TOML; overrides [rules]
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// auto (by content), ndjson, combined, common, har, or a mapping of the configuration
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub format: String,
@@ -144,7 +154,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", value_parser = workers())]
     pub workers: Option<u64>,
     /// Keep the state in this directory, which must be new or empty (default: a temporary one)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "store", value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Write the sessions to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -152,8 +162,8 @@ pub struct ReplayArgs {
     /// Add "request_ids" to each session, in order
     #[arg(long)]
     pub requests: bool,
-    /// Keep only this many days behind the newest (default: every day)
-    #[arg(long, value_name = "DAYS")]
+    /// Keep only this many days behind the newest, such as 30 or 30d (default: every day)
+    #[arg(long, value_name = "DAYS", value_parser = days)]
     pub retention: Option<u32>,
     /// The other processes; process 0 writes the sessions of all.
     #[command(flatten)]
@@ -202,7 +212,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Directory of the store; overrides [store] dir
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "store", value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Most differences to list
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -212,10 +222,10 @@ pub struct VerifyArgs {
 /// `spoor store`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
-    spoor store info --store state --json\n  \
-    spoor store backup --store state --to /backup/monday     also while a server has it open\n  \
-    spoor store restore --from /backup/monday --store state2\n  \
-    spoor store check --store state --salvage-to saved")]
+    spoor store info --state state --json\n  \
+    spoor store backup --state state --to /backup/monday     also while a server has it open\n  \
+    spoor store restore --from /backup/monday --state state2\n  \
+    spoor store check --state state --salvage-to saved")]
 pub enum StoreCommand {
     /// Say what a store holds, in use or not; nothing is written
     Info {
@@ -272,7 +282,7 @@ pub enum StoreCommand {
 #[derive(Debug, Args)]
 pub struct StoreDirectory {
     /// Directory of the store
-    #[arg(long = "store", alias = "state", value_name = "DIR")]
+    #[arg(long = "state", visible_alias = "store", value_name = "DIR")]
     pub directory: PathBuf,
 }
 
@@ -284,10 +294,48 @@ pub enum RulesCommand {
         /// Rule file or configuration, TOML
         file: PathBuf,
     },
+    /// Say how a rule file differs from the rules in force in a store, in use or not; exit status 1
+    /// if it does
+    #[command(
+        after_help = "Each line is a difference: + a rule that only the file has, - one that \
+        only the store has, ~ a field, before and after.\n\nExamples:\n  \
+        spoor rules diff configs/rules.toml\n  \
+        spoor rules diff configs/spoor.toml --state /var/lib/spoor"
+    )]
+    Diff {
+        /// Rule file or configuration, TOML
+        file: PathBuf,
+        /// Directory of the store
+        #[arg(long, visible_alias = "store", value_name = "DIR", default_value = "state")]
+        state: PathBuf,
+    },
 }
 
 fn workers() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=spoor_dataflow::config::WORKERS_MAX as u64)
+}
+
+/// A level, or levels by module: what `EnvFilter` takes, but a word that is no level is a mistake
+/// there too, not a module nobody has.
+fn log_level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in text.split(',').map(str::trim) {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            return Err(format!(
+                "`{level}` is no level; use one of {}, or levels by module such as \
+                 warn,spoor_dataflow=debug",
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn days(text: &str) -> Result<u32, String> {
+    let number = text.trim().trim_end_matches("days").trim_end_matches('d').trim_end();
+    let wanted = || "give a number of whole days, such as 30 or 30d".to_owned();
+    number.parse().ok().filter(|days| *days > 0).ok_or_else(wanted)
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -289,6 +289,12 @@ fn the_exit_status_says_whose_fault_it_was() {
         (vec!["verify", "--state", "/nowhere"], 1, "/nowhere"),
         (vec!["rules", "check", "/nowhere.toml"], 2, "/nowhere.toml"),
         (vec!["generate", "--late", "2"], 2, "from 0 to 1"),
+        (vec!["replay", "--log-level", "verbose", &good], 2, "use one of off, error, warn"),
+        (vec!["replay", "--log-level", "spoor=loud", &good], 2, "`loud` is no level"),
+        (vec!["replay", "--retention", "1.5d", &good], 2, "30d"),
+        (vec!["replay", "--rules", &wrong_rule, &good], 2, "grouping.0.point"),
+        (vec!["serve", "--listen", "example.com:80"], 2, "127.0.0.1:8080"),
+        (vec!["rules", "diff", &good, "--state", "/nowhere"], 2, "good.log"),
     ] {
         check_failure(&args, b"", status, says);
     }
@@ -378,6 +384,37 @@ fn the_sample_rules_are_good_and_mistakes_are_listed_with_their_places() {
     }
     let broken = write(dir.path(), "broken.toml", "version = 1\n[[scope\n");
     check_failure(&["rules", "check", &broken], b"", 2, "line 2");
+}
+
+#[test]
+fn a_rule_file_is_compared_with_the_rules_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state").to_str().unwrap().to_owned();
+    let log = write(dir.path(), "a.log", ndjson(&[at("a", 0)]));
+    let rules =
+        "[[grouping]]\nname = \"user\"\npoint = \"$request.header.x-user\"\ngap = \"10m\"\n";
+    let file = write(dir.path(), "rules.toml", rules);
+    replay(&["--rules", &file, "--retention", "7d", "--state", &state, &log], b"");
+    let check = |rules: &str, status: i32, says: &[&str]| {
+        let file = write(dir.path(), "other.toml", rules);
+        let output = spoor(&["rules", "diff", &file, "--store", &state], b"");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert_eq!(said.lines().count(), says.len(), "{said}");
+        says.iter().for_each(|line| assert!(said.contains(line), "{said}"));
+    };
+    let settings = "[settings]\nfuture = \"none\"\n";
+    check(&format!("{rules}{settings}"), 0, &["as in force, version 1"]);
+    check(settings, 1, &["- grouping.user"]);
+    let changed = rules.replace("10m", "20m");
+    check(
+        &format!("{changed}[settings]\nfuture = \"1h\"\n"),
+        1,
+        &[
+            r#"~ grouping.user.gap: {"ms":600000} -> {"ms":1200000}"#,
+            "~ settings.future_ms: none -> 3600000",
+        ],
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+mod durations;
+
 use crate::engine::{PUSH_SOURCE, limits};
 use crate::store::SpillCodec;
 use figment::Figment;
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use spoor_operators::assign::{Applications, SecretKey};
 use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
+
+use durations::Durations;
 
 /// Prefix of environment variables that are configuration.
 pub const ENV_PREFIX: &str = "SPOOR_";
@@ -247,6 +251,7 @@ pub struct Description {
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Address and port. Loopback unless said otherwise: there is no login in front of it.
+    #[serde(deserialize_with = "listen")]
     pub listen: SocketAddr,
     /// Host names clients may ask for, without port, besides loopback names and addresses, which
     /// always may; `*`: any.
@@ -276,6 +281,40 @@ impl ServerConfig {
         }
         Ok(())
     }
+}
+
+/// Reads an address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`; a port alone
+/// (`8080`, `:8080`) is one of the loopback, because nothing is opened to a network unasked.
+///
+/// # Errors
+/// One line that shows what is right.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    match (host, port.parse()) {
+        ("" | "localhost", Ok(port)) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        _ => Err(format!(
+            "`{text}` is no address to listen on; write 127.0.0.1:8080 for this machine alone, \
+             0.0.0.0:8080 for every address of it"
+        )),
+    }
+}
+
+fn listen<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Port(u16),
+        Text(String),
+    }
+    let text = match Form::deserialize(deserializer)? {
+        Form::Port(port) => port.to_string(),
+        Form::Text(text) => text,
+    };
+    parse_listen(&text).map_err(serde::de::Error::custom)
 }
 
 impl Default for ServerConfig {
@@ -344,7 +383,7 @@ pub struct ByteSize(pub u64);
 
 /// A size that does not parse.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no size; write a number of bytes, or one with KiB, MiB, GiB, KB, MB or GB")]
+#[error("`{0}` is no size; write one such as \"512 MiB\" (B, KiB, MiB, GiB, KB, MB or GB)")]
 pub struct SizeError(String);
 
 impl FromStr for ByteSize {
@@ -430,13 +469,33 @@ impl Config {
         if let Some(path) = path {
             let text = std::fs::read_to_string(path)
                 .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-            figment = figment.merge(Toml::string(&checked_toml(path, &text)?));
+            figment = figment.merge(Durations(Toml::string(&checked_toml(path, &text)?)));
         }
         // Only names with a section: SPOOR_LOG and the like are not configuration.
         let env = Env::prefixed(ENV_PREFIX).filter(|key| key.as_str().contains("__")).split("__");
-        let config: Self = figment.merge(env).extract().map_err(|error| shape(path, error))?;
+        let config: Self =
+            figment.merge(Durations(env)).extract().map_err(|error| shape(path, error))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The rules of a file: of the `[rules]` of a configuration, or of a file that is rules alone.
+    /// They are not checked.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says in one line where and what to do.
+    pub fn load_rules(path: &Path) -> Result<RuleSet, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = checked_toml(path, &text)?;
+        if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("rules")) {
+            return Self::load(Some(path)).map(|config| config.rules);
+        }
+        let figment = Figment::from(Serialized::defaults(RuleSet::default()));
+        figment
+            .merge(Durations(Toml::string(&text)))
+            .extract()
+            .map_err(|error| shape(Some(path), error))
     }
 
     /// Reads the API descriptions.
@@ -554,6 +613,7 @@ fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spoor_operators::rules::Gap;
 
     fn load(text: &str) -> Result<Config, String> {
         let file = std::env::temp_dir()
@@ -617,11 +677,18 @@ mod tests {
             ("[[sources]]\nname = \"a\"\nkind = \"stdin\"\npath = \"x\"", "takes no `path`"),
             ("[[applications]]\nname = \"a\"\n[[applications]]\nname = \"a\"", "twice"),
             ("[secrets]\nkey = \"short\"", "at least 16 bytes"),
-            ("[server]\nlisten = \"nowhere\"", "server.listen"),
             ("[server]\nhosts = [\"a.example:80\"]", "without port"),
             ("[server]\nhosts = [\"http://a.example\"]", "no host name"),
             ("[server]\nallowed_origins = [\"console.example\"]", "https://console.example"),
             ("[server]\nallowed_origins = [\"https://a.example/\"]", "no origin"),
+            ("[server]\nlisten = \"nowhere\"", "127.0.0.1:8080"),
+            ("[server]\nlisten = \"example.com:80\"", "server.listen"),
+            ("[rules.settings]\ngap = 30", "`30` has no unit; write a duration such as \"30m\""),
+            ("[rules.settings]\ngap = 30", "rules.settings.gap"),
+            ("[rules.settings]\ngap = \"soon\"", "\"30m\""),
+            ("[rules.settings]\nretention = \"36h\"", "whole days"),
+            ("[engine]\nepoch_max = \"-1s\"", "engine.epoch_max"),
+            ("[engine]\nepoch_max = \"1s\"\nepoch_max_ms = 5", "epoch_max_ms"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");
@@ -634,6 +701,58 @@ mod tests {
         assert!(!format!("{config:?}").contains("0123456789"));
         assert!(config.secrets.read().unwrap().is_some());
         assert_eq!(Config::default().secrets.read().unwrap(), None);
+    }
+
+    #[test]
+    fn durations_are_written_the_same_everywhere() {
+        let config = load(
+            r#"
+            [engine]
+            epoch_min = "20ms"
+            epoch_max = "1.5s"
+            [[rules.grouping]]
+            name = "user"
+            point = "$request.header.x-user"
+            gap = "1h 30m"
+            [rules.settings]
+            gap = "15 minutes"
+            lateness = "2s"
+            retention = "30d"
+            idle_timeout = "1m"
+            future = "none"
+            "#,
+        )
+        .unwrap();
+        assert_eq!((config.engine.epoch_min_ms, config.engine.epoch_max_ms), (20, 1500));
+        assert_eq!(config.rules.grouping[0].gap, Some(Gap::Ms(5_400_000)));
+        let settings = config.rules.settings;
+        assert_eq!(settings.gap, Gap::Ms(900_000));
+        assert_eq!((settings.lateness_ms, settings.idle_timeout_ms), (2_000, 60_000));
+        assert_eq!((settings.retention_days, settings.future_ms), (Some(30), None));
+        // As they were written before there were units.
+        let before =
+            load("[rules.settings]\ngap = { ms = 1000 }\nlateness_ms = 7\nretention_days = 3");
+        let settings = before.unwrap().rules.settings;
+        assert_eq!((settings.gap, settings.lateness_ms), (Gap::Ms(1000), 7));
+        assert_eq!(settings.retention_days, Some(3));
+    }
+
+    #[test]
+    fn addresses_may_be_short_where_they_are_clear() {
+        for (text, address) in [
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("[::1]:9", "[::1]:9"),
+            ("0.0.0.0:9", "0.0.0.0:9"),
+            ("localhost:9", "127.0.0.1:9"),
+            (":9", "127.0.0.1:9"),
+            (" 9 ", "127.0.0.1:9"),
+        ] {
+            assert_eq!(parse_listen(text), Ok(address.parse().unwrap()), "{text}");
+        }
+        for bad in ["", "localhost", "::1:9x", "example.com:80", "127.0.0.1", ":99999"] {
+            assert!(parse_listen(bad).unwrap_err().contains("127.0.0.1:8080"), "{bad}");
+        }
+        assert_eq!(load("[server]\nlisten = 9").unwrap().server.listen.port(), 9);
     }
 
     #[test]

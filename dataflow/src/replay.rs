@@ -57,7 +57,7 @@ pub struct Summary {
     pub sessions: u64,
     /// Identities they belong to.
     pub identities: u64,
-    /// From the start of the engine to the last commit.
+    /// Of the whole run, output included.
     pub seconds: f64,
     /// Records read in a second.
     pub requests_per_second: f64,

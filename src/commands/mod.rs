@@ -3,6 +3,7 @@
 mod descriptors;
 mod ending;
 mod generate;
+mod pulse;
 mod refusals;
 mod replay;
 mod reshape;
@@ -79,6 +80,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Generate(args) => generate::run(&args),
         Command::Rules(RulesCommand::Check { file }) => rules::check(&file),
+        Command::Rules(RulesCommand::Diff { file, state }) => rules::diff(&file, &state),
         Command::Serve(args) => serve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -15,7 +15,7 @@ use spoor_dataflow::source::SourceSpec;
 use spoor_dataflow::source::named::{self, Named};
 use tempfile::TempDir;
 
-use super::{Failure, refusals, setup};
+use super::{Failure, refusals, rules, setup};
 use crate::cli::ReplayArgs;
 
 /// Bytes of the output gathered before a write.
@@ -32,7 +32,11 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
             "process 0 writes the sessions of all: give --output there".into(),
         ));
     }
+    let rules = args.rules.as_deref().map(rules::read).transpose()?;
     let config = setup::config(args.config.as_deref(), |config| {
+        if let Some(rules) = rules {
+            config.rules = rules;
+        }
         if let Some(workers) = args.workers {
             config.engine.workers = workers as usize;
         }
@@ -63,7 +67,6 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let progress = Progress::new(&settings.sources);
     let replayed = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
         .map_err(Failure::failed)?;
-    let seconds = begin.elapsed().as_secs_f64();
     progress.writing();
     let counts = replayed.counts();
     let left_out = replayed.files_left_out();
@@ -72,6 +75,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         ReplayError::Output(error) => Failure::output(error),
         other => Failure::failed(other),
     })?;
+    let seconds = begin.elapsed().as_secs_f64();
     progress.end();
     if left_out > 0 && counts.read == 0 {
         return Err(Failure::Failed("nothing was read: every file was left out, as told".into()));
@@ -118,8 +122,9 @@ struct Inputs {
 fn inputs(paths: &[PathBuf], format: Option<&Arc<Format>>) -> Result<Inputs, Failure> {
     let (mut sources, mut unread) = (Vec::new(), None);
     for path in paths {
-        let found = readable(path)
-            .and_then(|()| setup::input(path, format.cloned()).expand().map_err(Failure::failed));
+        let found = readable(path).and_then(|()| {
+            Named::from(setup::input(path, format.cloned())).expand().map_err(Failure::failed)
+        });
         match found {
             Ok(found) => sources.extend(found),
             Err(failure) => {

@@ -1,11 +1,13 @@
-//! `spoor rules check`: every mistake of a rule file, with its place.
+//! `spoor rules`: every mistake of a rule file, with its place; what it would change in a store.
 
 use std::path::Path;
 
 use spoor_dataflow::config::Config;
+use spoor_dataflow::store::{Store, care};
 use spoor_operators::rules::RuleSet;
+use spoor_operators::rules::diff::differences;
 
-use super::{Failure, say};
+use super::{Failure, say, setup};
 
 /// Checks a file of rules, or the `[rules]` of a configuration.
 pub fn check(file: &Path) -> Result<(), Failure> {
@@ -21,24 +23,56 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     Err(Failure::Failed(format!("{} {what} in {}", errors.len(), file.display())))
 }
 
-/// The rules of a file, whether it is a configuration or rules alone.
-fn read(file: &Path) -> Result<RuleSet, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-    let table: toml::Table = parse(file, &text)?;
-    if table.contains_key("rules") {
-        return Config::load(Some(file)).map(|config| config.rules).map_err(Failure::usage);
+/// What a file would change of the rules in force in a store.
+pub fn diff(file: &Path, state: &Path) -> Result<(), Failure> {
+    let rules = read(file)?;
+    rules.check().map_err(|errors| setup::rules_refused(&errors))?;
+    let Some((current, _)) = care::rules_in_force(state).map_err(Failure::failed)? else {
+        return Err(Failure::Failed(format!("there are no rules in {} yet", state.display())));
+    };
+    let found = differences(&current, &rules);
+    if found.is_empty() {
+        return say(format_args!("{}: as in force, version {}", file.display(), current.version));
     }
-    parse(file, &text)
+    // A list nobody reads to its end makes no difference to the answer.
+    let listed = found.iter().try_for_each(say);
+    if matches!(listed, Err(Failure::Failed(_))) { listed } else { Err(Failure::Told(DIFFERENT)) }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T, Failure> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().map_or(0, |span| span.start);
-        let line = 1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count();
-        let message = error.message().trim().replace('\n', ", ");
-        Failure::usage(format!("{}, line {line}: {message}", file.display()))
-    })
+/// Exit status when rules differ, as of `diff`.
+const DIFFERENT: u8 = 1;
+/// Differences a warning shows; `spoor rules diff` shows all.
+const WARNED_MAX: usize = 3;
+
+/// Warns when a store keeps other rules than the configuration has: those of the file are only
+/// what a new store begins with.
+pub fn warn_if_ignored(config: &RuleSet, file: Option<&Path>, store: &Store, state: &Path) {
+    let Ok(Some((current, _))) = store.rules() else { return };
+    if *config == RuleSet::default() {
+        return;
+    }
+    let found = differences(&current, config);
+    if found.is_empty() {
+        return;
+    }
+    let shown: Vec<String> = found.iter().take(WARNED_MAX).map(ToString::to_string).collect();
+    let more = match found.len() - shown.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let (shown, state) = (shown.join("; "), state.display());
+    let file = file.map_or("FILE".into(), |file| file.display().to_string());
+    tracing::warn!(
+        "the rules of the configuration are not in force: this store keeps its own, version {}, \
+         changed by GraphQL mutations. Differences: {shown}{more}. \
+         `spoor rules diff {file} --state {state}` lists all",
+        current.version
+    );
+}
+
+/// The rules of a file, whether it is a configuration or rules alone.
+pub fn read(file: &Path) -> Result<RuleSet, Failure> {
+    Config::load_rules(file).map_err(Failure::usage)
 }
 
 fn summary(rules: &RuleSet) -> String {

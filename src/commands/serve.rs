@@ -1,7 +1,7 @@
 //! `spoor serve`: the engine and, over it, the server, until a signal.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spoor_dataflow::cluster::Membership;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::descriptors::Descriptors;
 use super::ending::{Ending, bound_panics};
-use super::{Failure, setup};
+use super::{Failure, pulse, rules, setup};
 use crate::cli::ServeArgs;
 
 /// How long a server whose engine failed says so to who asks, before the process ends.
@@ -48,7 +48,11 @@ enum End {
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     bound_panics();
     let cluster = setup::cluster(&args.cluster)?;
+    let rules = args.rules.as_deref().map(rules::read).transpose()?;
     let config = setup::config(args.config.as_deref(), |config| {
+        if let Some(rules) = rules {
+            config.rules = rules;
+        }
         if let Some(listen) = args.listen {
             config.server.listen = listen;
         }
@@ -60,6 +64,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     })?;
     let sources = sources(args, &config)?;
+    let rules_file = args.rules.clone().or_else(|| args.config.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     // The address is taken before the store is opened: a second server on it changes nothing.
@@ -87,7 +92,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut stopped = runtime.spawn(stop_signals);
     tracing::info!("listening on {address}; starting");
 
-    let mut starting = start(config, cluster, sources, &startup)?;
+    let mut starting = start(config, cluster, sources, rules_file, &startup)?;
     let started = runtime.block_on(async {
         tokio::select! {
             started = &mut starting => Ok(started),
@@ -123,6 +128,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         tokio::select! {
             _ = &mut stopped => End::Asked,
             () = ended(&running) => End::Engine,
+            () = pulse::beat(&running.engine) => End::Engine,
             served = &mut server => End::Server(server_ended(served)),
         }
     });
@@ -150,6 +156,7 @@ fn start(
     config: Config,
     cluster: Option<Membership>,
     sources: Vec<Named>,
+    rules_file: Option<PathBuf>,
     startup: &Startup,
 ) -> Result<oneshot::Receiver<Result<Running, Failure>>, Failure> {
     let (tell, started) = oneshot::channel();
@@ -158,6 +165,8 @@ fn start(
         let directory = config.store.dir.clone();
         let settings = setup::settings(config, &directory, true, sources)?;
         let settings = Settings { cluster, ..settings };
+        let rules_file = rules_file.as_deref();
+        rules::warn_if_ignored(&settings.rules, rules_file, &settings.store, &directory);
         let tools = Control::start(settings.store.clone()).map_err(Failure::failed)?;
         let engine = Engine::start_watched(settings, &startup).map_err(Failure::failed)?;
         Ok(Running { tools, engine })

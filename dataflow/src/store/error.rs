@@ -47,7 +47,7 @@ pub enum StoreError {
     /// Epochs that were acknowledged are not there.
     #[error(
         "the store {} has lost epochs: {acknowledged} was acknowledged, {} is the last one there; \
-         restore a backup, or accept the loss: `spoor store check --store {} --salvage-to DIR` \
+         restore a backup, or accept the loss: `spoor store check --state {} --salvage-to DIR` \
          makes a store of what is left",
         path.display(), found.map_or("none".into(), |epoch| epoch.to_string()), path.display()
     )]
@@ -95,7 +95,7 @@ pub enum StoreError {
     NotEmpty(PathBuf),
     /// A backup is no store.
     #[error(
-        "{} is a backup; make a store of it first: `spoor store restore --from {} --store DIR`",
+        "{} is a backup; make a store of it first: `spoor store restore --from {} --state DIR`",
         .0.display(), .0.display()
     )]
     IsBackup(PathBuf),

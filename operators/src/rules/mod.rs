@@ -7,6 +7,7 @@
 //! absent ones too: rules also travel in formats that know a field only by its place.
 
 pub mod check;
+pub mod diff;
 pub mod edit;
 pub(crate) mod glob;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rocksdb::DB;
 use serde::Serialize;
+use spoor_operators::rules::RuleSet;
 use spoor_operators::time::Epoch;
 
 use super::super::commit::Committed;
@@ -86,26 +87,40 @@ const LOOK_PACE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::Format`].
 pub fn info(directory: &Path) -> Result<Info, StoreError> {
-    // The process that has it open may remove a file between our reading of its name and of it.
-    for _ in 1..LOOKS_MAX {
-        let (found, in_use) = look(directory);
-        match found {
-            Err(_) if in_use => std::thread::sleep(LOOK_PACE),
-            found => return found,
-        }
-    }
-    look(directory).0
+    look(directory, gather)
 }
 
-/// What is found, and whether a process had the store open.
-fn look(directory: &Path) -> (Result<Info, StoreError>, bool) {
-    if let Err(error) = check_is_store(directory) {
-        return (Err(error), false);
-    }
-    match Lock::take_to_read(directory) {
-        Ok(_lock) => (gather(directory, None), false),
-        Err(StoreError::InUse { pid, .. }) => (gather(directory, Some(pid.unwrap_or(0))), true),
-        Err(other) => (Err(other), false),
+/// Reads the rules in force and the epoch since when; none in a store without any.
+///
+/// # Errors
+/// [`StoreError::NotAStore`], [`StoreError::Damaged`], [`StoreError::Format`].
+pub fn rules_in_force(directory: &Path) -> Result<Option<(RuleSet, Epoch)>, StoreError> {
+    look(directory, |directory, _| {
+        let db = open::to_read(directory, Recovery::Strict)?;
+        identify(&db, directory)?;
+        let newest = open::last(&db, Family::Rules)?;
+        newest.map(|(_, rules)| meta::decode_rules(&rules)).transpose()
+    })
+}
+
+/// Reads a store that may be in use: the process that has it open may remove a file between our
+/// reading of its name and of it, and then it is read again.
+fn look<T>(
+    directory: &Path,
+    read: impl Fn(&Path, Option<u32>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    check_is_store(directory)?;
+    let mut looks = 1;
+    loop {
+        match Lock::take_to_read(directory) {
+            Ok(_lock) => return read(directory, None),
+            Err(StoreError::InUse { pid, .. }) => match read(directory, Some(pid.unwrap_or(0))) {
+                Err(_) if looks < LOOKS_MAX => std::thread::sleep(LOOK_PACE),
+                found => return found,
+            },
+            Err(other) => return Err(other),
+        }
+        looks += 1;
     }
 }
 

@@ -27,7 +27,7 @@ pub use backup::{Backup, backup, restore};
 pub use check::{CheckReport, check};
 pub use compact::{Compacted, compact};
 pub use control::{Control, ask_backup};
-pub use info::{Info, SourceInfo, info};
+pub use info::{Info, SourceInfo, info, rules_in_force};
 pub use salvage::{Salvaged, salvage};
 
 pub(super) use fingerprint::{is_understood, of as fingerprint};

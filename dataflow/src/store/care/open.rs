@@ -92,7 +92,7 @@ fn explain(
     let shown = directory.display();
     match found {
         Ok(Some(epoch)) => format!(
-            "{said}; everything up to epoch {} can still be read: `spoor store check --store \
+            "{said}; everything up to epoch {} can still be read: `spoor store check --state \
              {shown} --salvage-to DIR` makes a store of that, or restore a backup",
             epoch.0
         ),
