@@ -197,16 +197,86 @@ fn a_secret_value_is_neither_in_the_output_nor_on_the_disk() {
         records.push(json!({ "ts": MORNING + number, "method": "POST", "path": "/login",
             "response": { "body": { "token": secret, "more": [1, 2] } } }));
     }
+    // Elsewhere in the same record, and in the address the next request came from.
+    records.push(json!({ "ts": MORNING + 60, "method": "GET", "path": "/p",
+        "query": format!("token={secret}"), "request": { "headers": { "x-copy": secret } },
+        "response": { "headers": { "location": format!("/q?token={secret}") }, "body": secret } }));
+    records
+        .push(json!({ "ts": MORNING + 61, "method": "GET", "path": "/p", "query": "token=other",
+        "request": { "headers": { "referer": format!("https://h/p?token={secret}") } } }));
     let dir = tempfile::tempdir().unwrap();
     let file = write(dir.path(), "config.toml", config);
     let state = dir.path().join("state");
     let state = state.to_str().unwrap();
     let replayed =
         replay(&["--config", &file, "--state", state, "--requests", "-"], &ndjson(&records));
-    assert_eq!(replayed.lines.len(), 2, "{}", replayed.output);
-    assert_eq!(replayed.lines[1]["requests"], 100, "the query and the answer join");
+    assert_eq!(replayed.lines.len(), 3, "{}", replayed.output);
+    let joined = replayed.lines.iter().filter(|line| line["requests"] == 101).count();
+    assert_eq!(joined, 1, "the query and the answer join: {}", replayed.output);
     assert!(!replayed.output.contains(secret));
     assert!(!any_file_contains(Path::new(state), secret.as_bytes()));
+}
+
+/// Of refused records, by every code, no secret is on the disk; where they were is.
+#[test]
+fn a_secret_of_a_refused_record_is_not_on_the_disk() {
+    let secret = "hunter2-correct-horse-battery";
+    let good = format!(
+        r#""method":"GET","path":"/p","query":"token={secret}","request":{{"headers":{{"authorization":"Bearer {secret}","cookie":"sid={secret}"}}}}"#
+    );
+    let time = "[20/Feb/2016:00:00:45 -0500]";
+    let cases: Vec<(&str, &str, Vec<u8>)> = vec![
+        ("ndjson", "bad_field", format!(r#"{{"ts":{MORNING},{good},"status":"{secret}"}}"#).into()),
+        ("ndjson", "bad_json", format!(r#"{{"ts":{MORNING},{good}"#).into()),
+        ("ndjson", "missing_field", format!("{{{good}}}").into()),
+        ("ndjson", "bad_utf8", [format!(r#"{{{good},"x":""#).as_bytes(), b"\xff\"}"].concat()),
+        ("ndjson", "too_long", format!(r#"{{{good},"x":"{}"}}"#, "x".repeat(2 << 20)).into()),
+        ("ndjson", "expired", format!(r#"{{"ts":1000,{good}}}"#).into()),
+        ("combined", "bad_line", format!(r#"1.2.3.4 - - {time} "GET /p?token={secret}"#).into()),
+        (
+            "combined",
+            "bad_field",
+            format!(r#"1.2.3.4 - - {time} "GET /p?token={secret} HTTP/1.1" 1000 5 "http://h/?t={secret}" "UA" "sid={secret}""#).into(),
+        ),
+        ("har", "bad_field", format!(r#"{{"log":{{"entries":[{{"startedDateTime":"x",{good}}}]}}}}"#).into()),
+        ("har", "missing_field", format!(r#"{{"log":{{{good}}}}}"#).into()),
+        ("mine", "missing_field", format!("{{{good}}}").into()),
+        ("mine", "bad_json", format!("{{{good}").into()),
+    ];
+    let config = r#"
+        [[rules.grouping]]
+        name = "token"
+        point = "$request.query.token"
+        secret = true
+        [mappings.mine.fields]
+        ts = "{/at}"
+        method = "{/method}"
+        path = "{/path}"
+    "#;
+    for (format, code, input) in cases {
+        for (kept, setting) in [(true, ""), (false, "[store]\ndead_letters = \"nothing\"\n")] {
+            let dir = tempfile::tempdir().unwrap();
+            let file = write(dir.path(), "config.toml", format!("{setting}{config}"));
+            let state = dir.path().join("state");
+            let mut text = input.clone();
+            if code == "expired" {
+                text = ndjson(&[json!({ "ts": MORNING, "method": "GET", "path": "/p" })]);
+                text.extend(&input);
+            }
+            text.push(b'\n');
+            let args = ["--config", &file, "--state", state.to_str().unwrap(), "--format", format];
+            let more: &[&str] = if code == "expired" { &["--retention", "1", "-"] } else { &["-"] };
+            let done = spoor(&[&["replay"][..], &args, more].concat(), &text);
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(!said.contains(secret), "{format} {code}: {said}");
+            assert!(any_file_contains(&state, code.as_bytes()), "{format} {code}: {said}");
+            assert!(!any_file_contains(&state, secret.as_bytes()), "{format} {code}: {said}");
+            assert!(!any_file_contains(&state, b"hunter2"), "{format} {code}: {said}");
+            let path = any_file_contains(&state, b"/p");
+            let shown = kept && format == "combined";
+            assert!(!shown || path, "{format} {code}: the rest stays");
+        }
+    }
 }
 
 #[test]

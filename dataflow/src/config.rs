@@ -16,7 +16,7 @@ use std::str::FromStr;
 mod durations;
 
 use crate::engine::{PUSH_SOURCE, limits};
-use crate::store::SpillCodec;
+use crate::store::{KeptOfRefused, SpillCodec};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -73,12 +73,15 @@ pub struct StoreConfig {
     pub spill_bytes: ByteSize,
     /// How it is written there.
     pub spill_codec: SpillCodec,
+    /// What dead letters keep of a refused record.
+    pub dead_letters: KeptOfRefused,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
         let (spill_bytes, spill_codec) = (ByteSize(0), SpillCodec::Rows);
-        Self { dir: "state".into(), sync: true, spill_bytes, spill_codec }
+        let dead_letters = KeptOfRefused::default();
+        Self { dir: "state".into(), sync: true, spill_bytes, spill_codec, dead_letters }
     }
 }
 

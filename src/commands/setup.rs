@@ -113,6 +113,7 @@ pub fn store(
         sync: config.store.sync,
         open_files_max: Descriptors::raise().store(),
         index_request_ids: searchable,
+        dead_letters: config.store.dead_letters,
         spill: SpillOptions {
             bytes_max: config.store.spill_bytes.0,
             codec: config.store.spill_codec,

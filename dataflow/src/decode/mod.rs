@@ -13,6 +13,7 @@ mod har;
 mod json;
 pub mod mapping;
 mod ndjson;
+pub mod refused;
 #[cfg(test)]
 mod tests;
 mod timestamp;

@@ -17,12 +17,12 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
-use crate::decode::{Decoder, Format};
+use crate::decode::{Decoder, Format, refused};
 use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
 use crate::query::{DeadLetter, RecordPlace};
 use crate::service::PushError;
-use crate::source::{Content, RAW_BYTES_MAX};
+use crate::source::Content;
 
 type Update = (Assigned, u64, isize);
 
@@ -85,12 +85,23 @@ impl ChunkReader {
                 Ok(mut request) => reading.request(&mut request, raw, scratch),
                 Err(bad) => {
                     reading.outcomes.counts.bad += 1;
-                    reading.refuse(bad.code.as_str(), bad.reason, bad.offset, bad.line, raw);
+                    let (rules, format) = (&plan.rules, &task.chunk.format);
+                    let place = (bad.offset, bad.line);
+                    reading.refuse(bad.code.as_str(), &bad.reason, place, || {
+                        refused::bad(format, raw, rules, scratch)
+                    });
                 }
             }
         });
         reading.finish()
     }
+}
+
+/// Why a good record comes at a wrong time.
+#[derive(Clone, Copy)]
+enum Late {
+    Future,
+    Expired,
 }
 
 /// What one chunk comes to, while it is read.
@@ -125,11 +136,11 @@ impl<'a> Reading<'a> {
         let counts = &mut self.outcomes.counts;
         if self.latest.is_some_and(|latest| request.ts > latest) {
             counts.future += 1;
-            return self.refuse_time("future", "its time is ahead of the wall clock", raw);
+            return self.refuse_time(Late::Future, request, raw, scratch);
         }
         if plan.first_day.is_some_and(|first| plan.rules.zone().day_of(request.ts) < first) {
             counts.expired += 1;
-            return self.refuse_time("expired", "retention has dropped its day", raw);
+            return self.refuse_time(Late::Expired, request, raw, scratch);
         }
         let from = self.arena.len();
         let assignment = plan.rules.assign(request, true, scratch, &mut self.arena);
@@ -142,7 +153,13 @@ impl<'a> Reading<'a> {
         self.assignments.push((assignment, from));
     }
 
-    fn refuse_time(&mut self, code: &'static str, reason: &str, raw: &[u8]) {
+    fn refuse_time(
+        &mut self,
+        late: Late,
+        request: &mut Request<'_>,
+        raw: &[u8],
+        scratch: &mut Scratch,
+    ) {
         let chunk = &self.task.chunk;
         // `raw` is a part of the chunk, but for formats that unwrap it.
         let at = (raw.as_ptr() as usize).wrapping_sub(chunk.bytes.as_ptr() as usize);
@@ -155,17 +172,30 @@ impl<'a> Reading<'a> {
             true => line_at(&chunk.bytes, at),
             false => 0,
         };
-        self.refuse(code, reason.into(), offset, line, raw);
+        let (code, reason) = match late {
+            Late::Future => ("future", "its time is ahead of the wall clock"),
+            Late::Expired => ("expired", "retention has dropped its day"),
+        };
+        let rules = &self.plan.rules;
+        self.refuse(code, reason, (offset, line), || refused::good(request, rules, scratch));
     }
 
-    fn refuse(&mut self, code: &'static str, reason: String, offset: u64, line: u64, raw: &[u8]) {
-        let place = match *self.task.chunk.format {
+    /// `place`: offset and line; `shown`: what is kept of the record, without its secrets.
+    fn refuse(
+        &mut self,
+        code: &'static str,
+        reason: &str,
+        place: (u64, u64),
+        shown: impl FnOnce() -> Vec<u8>,
+    ) {
+        let (offset, line) = place;
+        let record = match *self.task.chunk.format {
             Format::Har => RecordPlace::Entry(offset),
             _ => RecordPlace::Byte(offset),
         };
-        self.outcomes.refusals.see(code, place, &reason);
+        self.outcomes.refusals.see(code, record, reason);
         if self.answers() {
-            let error = PushError { line, code: code.into(), reason: reason.clone() };
+            let error = PushError { line, code: code.into(), reason: reason.into() };
             self.outcomes.errors.push(error);
         }
         if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {
@@ -175,8 +205,8 @@ impl<'a> Reading<'a> {
                 source: self.task.chunk.name.to_string(),
                 offset,
                 code,
-                reason,
-                raw: raw[..raw.len().min(RAW_BYTES_MAX)].to_vec(),
+                reason: reason.into(),
+                raw: shown(),
                 epoch: self.plan.epoch,
             });
         }

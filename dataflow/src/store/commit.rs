@@ -223,7 +223,9 @@ impl Store {
         if commit.replaces_dead_letters {
             dead_letters::drop_all(batch, letters, &mut next.standing.letters);
         }
-        dead_letters::append(batch, letters, &mut next.standing.letters, &commit.dead_letters);
+        let kept = &mut next.standing.letters;
+        let text = self.inner.dead_letters;
+        dead_letters::append(batch, letters, kept, &commit.dead_letters, text);
         for (name, value) in &commit.blobs {
             match value {
                 Some(value) => batch.put_cf(meta, meta::blob_key(name), value),

@@ -8,6 +8,7 @@ use spoor_operators::time::Epoch;
 use spoor_operators::wire::{Malformed, Reader, put_str, put_u64};
 
 use super::limits::DEAD_LETTERS_KEPT;
+use super::options::KeptOfRefused;
 use crate::query::DeadLetter;
 
 /// Key of a dead letter.
@@ -16,16 +17,18 @@ pub(super) fn key(sequence: u64) -> [u8; 8] {
 }
 
 /// Appends letters to the list (their sequence numbers are given here) and drops the oldest beyond
-/// what is kept. `kept` is the range of sequence numbers of the list.
+/// what is kept. `kept` is the range of sequence numbers of the list; `text`: what stays of the
+/// records themselves.
 pub(super) fn append(
     batch: &mut WriteBatch,
     cf: &ColumnFamily,
     kept: &mut (u64, u64),
     letters: &[DeadLetter],
+    text: KeptOfRefused,
 ) {
     let surplus = letters.len().saturating_sub(DEAD_LETTERS_KEPT as usize);
     for letter in &letters[surplus..] {
-        batch.put_cf(cf, key(kept.1), encode(letter));
+        batch.put_cf(cf, key(kept.1), encode(letter, text));
         kept.1 += 1;
     }
     while kept.1 - kept.0 > DEAD_LETTERS_KEPT {
@@ -40,14 +43,16 @@ pub(super) fn drop_all(batch: &mut WriteBatch, cf: &ColumnFamily, kept: &mut (u6
     kept.0 = kept.1;
 }
 
-fn encode(letter: &DeadLetter) -> Vec<u8> {
+fn encode(letter: &DeadLetter, text: KeptOfRefused) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + letter.raw.len());
     put_str(&mut out, &letter.source);
     put_u64(&mut out, letter.offset);
     put_str(&mut out, letter.code);
     put_str(&mut out, &letter.reason);
     put_u64(&mut out, letter.epoch.0);
-    out.extend_from_slice(&letter.raw);
+    if text == KeptOfRefused::Masked {
+        out.extend_from_slice(&letter.raw);
+    }
     out
 }
 
@@ -104,8 +109,11 @@ mod tests {
             raw: b"\xff{".to_vec(),
             epoch: Epoch(3),
         };
-        let bytes = encode(&letter);
-        assert_eq!(decode(&key(7), &bytes), Ok(letter));
+        let bytes = encode(&letter, KeptOfRefused::Masked);
+        assert_eq!(decode(&key(7), &bytes).as_ref(), Ok(&letter));
+        let nothing = encode(&letter, KeptOfRefused::Nothing);
+        let without = DeadLetter { raw: Vec::new(), ..letter };
+        assert_eq!(decode(&key(7), &nothing), Ok(without));
         assert!(decode(&key(7), &bytes[..8]).is_err());
         assert!(decode(b"", &bytes).is_err());
         assert_eq!(intern_code(&"x".repeat(65)), "unknown");

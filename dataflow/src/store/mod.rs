@@ -53,7 +53,7 @@ pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub(crate) use moving::MovingDay;
-pub use options::{Keep, StoreOptions, WriteHook};
+pub use options::{Keep, KeptOfRefused, StoreOptions, WriteHook};
 pub(crate) use overview::check_steps;
 pub use spill::{SpillCodec, SpillOptions};
 pub use staged::Staged;
@@ -91,6 +91,7 @@ pub(super) struct Inner {
     views: Mutex<retention::Views>,
     witness: care::Witness,
     place: care::Place,
+    dead_letters: KeptOfRefused,
     keep: Keep,
     before_write: Option<WriteHook>,
     /// Size of the last epoch's largest part: what to expect of the next.
@@ -175,6 +176,7 @@ impl Store {
             views: Mutex::default(),
             witness,
             place: care::Place::of(directory)?,
+            dead_letters: options.dead_letters,
             keep: options.keep,
             before_write: options.before_write,
             part_bytes: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, DBCompressionType,
     DBRecoveryMode, Options, SliceTransform, WriteBufferManager,
 };
+use serde::{Deserialize, Serialize};
 use spoor_operators::time::{DayZone, Epoch};
 
 use super::StoreError;
@@ -92,10 +93,23 @@ pub struct StoreOptions {
     pub spill: SpillOptions,
     /// The zone days are counted in.
     pub zone: DayZone,
+    /// What dead letters keep of the record.
+    pub dead_letters: KeptOfRefused,
     /// What becomes of an epoch; anything but [`Keep::Everything`] is for measurements.
     pub keep: Keep,
     /// Called before each write of an epoch, for tests of disks that are slow or fail.
     pub before_write: Option<WriteHook>,
+}
+
+/// What the dead letters keep of a refused record, besides where it was and what was wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptOfRefused {
+    /// Its first bytes, without what is or may be secret.
+    #[default]
+    Masked,
+    /// Nothing.
+    Nothing,
 }
 
 /// How much of a commit is done, so that its cost can be measured.
@@ -138,6 +152,7 @@ impl Default for StoreOptions {
             index_request_ids: true,
             spill: SpillOptions::default(),
             zone: DayZone::utc(),
+            dead_letters: KeptOfRefused::default(),
             keep: Keep::default(),
             before_write: None,
         }

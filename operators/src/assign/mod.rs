@@ -18,6 +18,7 @@ mod redact;
 pub use explain::{ContextRead, Explanation, KeyTry};
 pub use key::{AppRule, Applications, DEFAULT_APP, SecretKey};
 pub use marker::{MARKER, Marker};
+pub use redact::SecretPlaces;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -28,7 +29,6 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use self::compile::Place;
-use self::keys::SECRET_HEADER;
 use self::read::Value;
 use crate::facts::{Assigned, Fact, Field, IdentityText, Numbers, encode_head};
 use crate::identity::IdentityId;
@@ -151,9 +151,8 @@ impl CompiledRules {
         let keys = compile::keys(rules, key, &place("grouping"));
         let context = compile::context(rules, &place("context"));
         let built_in = compile::built_in(rules, key);
-        let secret_header = built_in.enabled[SECRET_HEADER];
         let compiled = Self {
-            secrets: redact::Secrets::new(&keys, &context, secret_header),
+            secrets: redact::Secrets::new(&keys, &context),
             zone,
             id_seed: key.id_seed(),
             apps: compile::apps(apps, &place("applications")),
@@ -216,7 +215,8 @@ impl CompiledRules {
         }
         let Scratch { bodies, identity, endpoint, parameters } = scratch;
         bodies.reset();
-        self.secrets.redact(request, fresh, &self.secret, bodies);
+        let origin = if fresh { redact::Origin::Fresh } else { redact::Origin::Stored };
+        self.secrets.redact(request, origin, &self.secret, bodies);
         let request = &*request;
         let hash = self.id_hash(&request.id);
         let (outcome, decision) = if self.includes(request) {
@@ -250,6 +250,19 @@ impl CompiledRules {
             gap_ms,
             head_len,
         }
+    }
+
+    /// Redacts what could be read of a record that is refused, as a good record is: rules apply
+    /// whatever they are limited to, as that may be what is missing.
+    pub fn redact_refused(&self, request: &mut Request<'_>, scratch: &mut Scratch) {
+        scratch.bodies.reset();
+        self.secrets.redact(request, redact::Origin::Refused, &self.secret, &mut scratch.bodies);
+    }
+
+    /// Which places that are usually shown of an unreadable record a rule makes secret.
+    #[must_use]
+    pub fn secret_places(&self) -> SecretPlaces {
+        self.secrets.refused_places()
     }
 
     /// The keyed hash of an explicit id, never 0.

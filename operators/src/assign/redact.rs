@@ -3,9 +3,11 @@
 //! It runs first, on new requests and on stored ones alike, and changes nothing where it has been:
 //! so everything after it sees the same record whether it came from a source or from the log. What
 //! rules in force read *inside* a value that goes is put into `Request::kept` on the way, hashed
-//! where the reading rule is secret. Of an `authorization` that only the built-in key makes secret,
-//! the readable parts of a JWT and the user's name of Basic credentials stay.
+//! where the reading rule is secret. Of an `authorization` that no rule marks secret, the readable
+//! parts of a JWT and the user's name of Basic credentials stay. Then the same values are masked
+//! wherever else they stand in the record (`spread.rs`).
 
+mod spread;
 mod text;
 
 use std::borrow::Cow;
@@ -17,9 +19,7 @@ use super::marker::{MARKER, Marker};
 use super::read::{AUTHORIZATION, Read, is_gone};
 use crate::point::{Base, Bodies, Pipe, Side, pipe};
 use crate::request::Request;
-
-/// Shortest secret that is also replaced where a detection quotes it, in bytes.
-const QUOTED_BYTES_MIN: usize = 4;
+use spread::{Finder, UrlSecrets};
 
 /// Whether a rule that reads here may be secret: what routes a request, or names what it does,
 /// cannot be.
@@ -43,8 +43,33 @@ pub(super) struct Secrets {
     places: Vec<Place>,
     /// Points of secret rules, in canonical text.
     points: Vec<String>,
-    /// Reads inside the authorization header; none: the built-in key is off.
-    authorization: Option<Vec<Read>>,
+    /// Reads inside the authorization header.
+    authorization: Vec<Read>,
+    /// What is secret of any URL.
+    urls: UrlSecrets,
+    /// What all rules read.
+    reads: Vec<Read>,
+}
+
+/// Places that are usually shown of a record nobody could read, and whether a rule makes them
+/// secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecretPlaces {
+    /// `$client.ip`.
+    pub ip: bool,
+    /// A place in the path, or a header that access logs have.
+    pub text: bool,
+}
+
+/// Whether a record comes from a source, from the log, or was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nothing in it is a marker yet, whatever it looks like.
+    Fresh,
+    /// Markers in it are markers.
+    Stored,
+    /// As fresh, and what limits a rule may be what is missing: rules apply everywhere.
+    Refused,
 }
 
 /// A base that secret rules read.
@@ -58,7 +83,7 @@ struct Place {
 }
 
 impl Secrets {
-    pub(super) fn new(keys: &[Key], context: &[Context], built_in: bool) -> Self {
+    pub(super) fn new(keys: &[Key], context: &[Context]) -> Self {
         let everywhere = Limits::default();
         let keyed = keys.iter().map(|key| (&key.read, &key.limits));
         let rules: Vec<(&Read, &Limits)> =
@@ -70,58 +95,168 @@ impl Secrets {
             .collect();
         let inner_of = |base: &Base| inner_reads(base, &rules, &points);
         let mut places: Vec<Place> = Vec::new();
+        let mut add = |base: &Base, limits: &Limits| match places
+            .iter_mut()
+            .find(|place| place.base == *base)
+        {
+            Some(place) => place.limits.push(limits.clone()),
+            None => places.push(Place {
+                base: base.clone(),
+                limits: vec![limits.clone()],
+                inner: inner_of(base),
+            }),
+        };
+        let mut urls = UrlSecrets::default();
         for (read, limits) in rules.iter().filter(|(read, _)| read.secret) {
             let base = read.point.base();
             // Limits are decided on the path, so they cannot decide about the path.
-            let limits = if rank(base) < PATH_RANKS { &everywhere } else { *limits };
-            match places.iter_mut().find(|place| place.base == *base) {
-                Some(place) => place.limits.push(limits.clone()),
-                None => places.push(Place {
-                    base: base.clone(),
-                    limits: vec![limits.clone()],
-                    inner: inner_of(base),
-                }),
+            add(base, if rank(base) < PATH_RANKS { &everywhere } else { limits });
+            match base {
+                // What a response sets is what the next request sends.
+                Base::Cookie(Side::Request, name) => {
+                    add(&Base::Cookie(Side::Response, name.clone()), limits);
+                }
+                Base::Cookie(Side::Response, name) => {
+                    add(&Base::Cookie(Side::Request, name.clone()), limits);
+                }
+                Base::Query(name) => urls.names.push(name.clone()),
+                Base::Segment(number) => urls.segments.push(*number),
+                Base::Url | Base::Path => urls.whole = true,
+                _ => {}
             }
         }
         places.sort_by_key(|place| rank(&place.base));
-        let header = Base::Header(Side::Request, AUTHORIZATION.into());
-        let authorization = built_in.then(|| inner_of(&header));
-        Self { places, points, authorization }
+        let authorization = inner_of(&Base::Header(Side::Request, AUTHORIZATION.into()));
+        let mut reads: Vec<Read> = Vec::new();
+        for (read, _) in &rules {
+            if !reads.iter().any(|known| known.point == read.point) {
+                let secret = points.iter().any(|text| text == read.point.as_str());
+                reads.push(Read { point: read.point.clone(), secret });
+            }
+        }
+        Self { places, points, authorization, urls, reads }
     }
 
-    /// Redacts a request. `fresh`: nothing in it is a marker yet, whatever it looks like.
+    /// Redacts a request.
     pub(super) fn redact(
         &self,
         request: &mut Request<'_>,
-        fresh: bool,
+        origin: Origin,
         key: &SecretKey,
         bodies: &mut Bodies,
     ) {
+        let fresh = origin != Origin::Stored;
         if fresh {
             request.kept.clear();
         }
-        let quoted = !request.attacks.is_empty();
-        let mut sealer = Sealer { key, fresh, made: Vec::new(), quoted, originals: Vec::new() };
+        let mut sealer = Sealer { key, fresh, made: Vec::new(), originals: Vec::new() };
         for (point, value) in &mut request.kept {
             if self.points.iter().any(|secret| secret == point) {
                 sealer.replace(value);
             }
         }
+        // A path that changes may be one that more rules apply to; a rule adds at most one round.
+        for _ in 0..=self.places.len() {
+            self.named_places(request, origin, &mut sealer, bodies);
+            authorization(request, &self.authorization, &mut sealer, bodies);
+            if !self.spread(request, &mut sealer, bodies) {
+                break;
+            }
+        }
+    }
+
+    /// See [`SecretPlaces`].
+    pub(super) fn refused_places(&self) -> SecretPlaces {
+        let in_a_log = |name: &str| matches!(name, "referer" | "user-agent" | "x-remote-user");
+        let is = |wanted: &dyn Fn(&Base) -> bool| self.places.iter().any(|at| wanted(&at.base));
+        SecretPlaces {
+            ip: is(&|base| *base == Base::ClientIp),
+            text: is(&|base| match base {
+                Base::Header(Side::Request, name) => in_a_log(name),
+                Base::ClientUserAgent => true,
+                _ => rank(base) < PATH_RANKS,
+            }),
+        }
+    }
+
+    /// Redacts where rules read.
+    fn named_places(
+        &self,
+        request: &mut Request<'_>,
+        origin: Origin,
+        sealer: &mut Sealer<'_>,
+        bodies: &mut Bodies,
+    ) {
         for place in &self.places {
-            if place.limits.iter().any(|limits| limits.allow(request)) {
+            let applies = origin == Origin::Refused
+                || place.limits.iter().any(|limits| limits.allow(request));
+            if applies {
                 let value = place.base.read(request, bodies);
                 if value.is_some_and(|value| !sealer.is_marker(&value)) {
                     sealer.keep(&place.inner, request, bodies);
                 }
-                if text::redact(&place.base, request, &mut sealer) {
+                if text::redact(&place.base, request, sealer) {
                     bodies.reset();
                 }
             }
         }
-        if let Some(inner) = &self.authorization {
-            authorization(request, inner, &mut sealer, bodies);
+    }
+
+    /// Masks the same values wherever else they stand. True: in the path.
+    fn spread(
+        &self,
+        request: &mut Request<'_>,
+        sealer: &mut Sealer<'_>,
+        bodies: &mut Bodies,
+    ) -> bool {
+        let Some(finder) = Finder::new(sealer, &self.urls, request) else { return false };
+        if !finder.finds(request, sealer) {
+            return false;
         }
-        sealer.quotes(request);
+        let before = self.values(request, sealer, bodies);
+        let path_changed = finder.mask(request, sealer);
+        bodies.reset();
+        let after = self.values(request, sealer, bodies);
+        // What rules in force read before is what they read now, masked.
+        for ((read, before), after) in self.reads.iter().zip(before).zip(after) {
+            let Some(before) = before.filter(|before| Some(before) != after.as_ref()) else {
+                continue;
+            };
+            let mut value = match finder.mask_value(&before, sealer) {
+                Some(masked) => Cow::Owned(masked),
+                None => Cow::Owned(before),
+            };
+            let forged = sealer.fresh && sealer.ends_in_forged(&value);
+            if read.secret || forged {
+                sealer.replace(&mut value);
+            }
+            if Some(&*value) != after.as_deref() {
+                request.kept.push((Cow::Owned(read.point.as_str().to_owned()), value));
+            }
+        }
+        path_changed
+    }
+
+    /// What rules read in the record itself; none for what is kept beside it.
+    fn values(
+        &self,
+        request: &Request<'_>,
+        sealer: &Sealer<'_>,
+        bodies: &mut Bodies,
+    ) -> Vec<Option<String>> {
+        let value = |read: &Read| {
+            let point = &read.point;
+            if request.kept.iter().any(|(known, _)| known == point.as_str()) {
+                return None;
+            }
+            let base = point.base().read(request, bodies)?;
+            let gone = sealer.is_marker(&base) || (!sealer.fresh && is_gone(point, &base));
+            if gone && !point.pipes().is_empty() {
+                return None;
+            }
+            Some(point.pass(base, bodies)?.into_owned())
+        };
+        self.reads.iter().map(value).collect()
     }
 }
 
@@ -183,9 +318,8 @@ struct Sealer<'k> {
     fresh: bool,
     /// Markers made for this request: in a fresh one, nothing else is a marker.
     made: Vec<String>,
-    /// Remember what was replaced.
-    quoted: bool,
-    originals: Vec<(String, String)>,
+    /// What was replaced.
+    originals: Vec<String>,
 }
 
 impl Sealer<'_> {
@@ -201,14 +335,22 @@ impl Sealer<'_> {
         if value.is_empty() || self.is_marker(value) {
             return None;
         }
+        self.originals.push(value.to_owned());
+        Some(self.mark(value))
+    }
+
+    /// The marker for a value that is secret somewhere else.
+    fn mark(&mut self, value: &str) -> String {
         let marker = self.key.marker(value);
         if self.fresh {
             self.made.push(marker.clone());
         }
-        if self.quoted && value.len() >= QUOTED_BYTES_MIN {
-            self.originals.push((value.to_owned(), marker.clone()));
-        }
-        Some(marker)
+        marker
+    }
+
+    /// Whether a text ends in what only looks like a marker.
+    fn ends_in_forged(&self, text: &str) -> bool {
+        Marker::at_end(text).is_some_and(|(before, _)| !self.is_marker(&text[before.len()..]))
     }
 
     /// Replaces a text by its marker.
@@ -239,20 +381,9 @@ impl Sealer<'_> {
             request.kept.push((Cow::Owned(point.to_owned()), value));
         }
     }
-
-    /// Replaces secrets where detections quote them.
-    fn quotes(&self, request: &mut Request<'_>) {
-        for attack in &mut request.attacks {
-            for (original, marker) in &self.originals {
-                if attack.payload.contains(original.as_str()) {
-                    attack.payload = Cow::Owned(attack.payload.replace(original, marker));
-                }
-            }
-        }
-    }
 }
 
-/// Redacts the authorization header for the built-in key: what is readable of it stays.
+/// Redacts the authorization header where no rule did: what is readable of it stays.
 fn authorization(
     request: &mut Request<'_>,
     inner: &[Read],
@@ -275,6 +406,7 @@ fn authorization(
         sealer.keep(&gone, request, bodies);
         let value = &mut request.request.headers[number].1;
         if let Some(marker) = sealer.seal(value) {
+            sealer.originals.extend(credentials(value, kind));
             *value = Cow::Owned(head + &marker);
         }
     }
@@ -297,6 +429,20 @@ impl Kind {
             _ => false,
         }
     }
+}
+
+/// What is secret of credentials by itself: what follows the scheme, and a password.
+fn credentials(value: &str, kind: Kind) -> Vec<String> {
+    let value = value.trim();
+    let rest = value.split_once(' ').map_or(value, |(_, rest)| rest.trim());
+    let mut found = vec![rest.to_owned()];
+    if kind == Kind::Basic
+        && let Some(decoded) = pipe::decode_base64(rest)
+        && let Some((_, password)) = String::from_utf8_lossy(&decoded).split_once(':')
+    {
+        found.push(password.to_owned());
+    }
+    found
 }
 
 /// What of credentials stays before the marker.

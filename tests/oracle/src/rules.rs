@@ -273,6 +273,9 @@ const COOKIES: [&str; 10] = [
 /// First character of what stands for a redacted value; then its hash, `~` and its length.
 const MARKER: char = '\u{1}';
 const HASH_DIGITS: usize = 32;
+/// A secret this long is masked inside other words, a shorter one only as a word of its own.
+const ANYWHERE_BYTES_MIN: usize = 8;
+const WORD_BYTES_MIN: usize = 4;
 
 /// The marker a text ends with, and what is before it.
 fn marker(text: &str) -> Option<(&str, Found)> {
@@ -392,9 +395,52 @@ impl Rules {
         }
         let found = self.keys.iter().find_map(|key| self.by_key(key, request, &app));
         match found.or_else(|| self.by_built_in(request)) {
-            Some(identity) => Decision::Identity(identity),
+            Some(identity) => Decision::Identity(self.without_secrets(identity, request, &app)),
             None => Decision::Unkeyed,
         }
+    }
+
+    /// A value that is, or has in it, what is secret elsewhere in the request shows its hash. In a
+    /// stored record the value is masked already.
+    fn without_secrets(&self, found: Identity, request: &Record, app: &str) -> Identity {
+        if found.secret || request.is_stored {
+            return found;
+        }
+        let (mut value, mut hashed) = (found.value.clone(), None);
+        for secret in self.secrets(request, app) {
+            let chars = secret.chars().count();
+            if value == secret {
+                (value, hashed) = (self.keyed_hash(&secret), Some(chars));
+            } else if secret.len() >= ANYWHERE_BYTES_MIN && value.contains(&secret) {
+                let stands = format!("{MARKER}{}~{chars}", self.keyed_hash(&secret));
+                value = value.replace(&secret, &stands);
+            }
+        }
+        if value == found.value {
+            return found;
+        }
+        let masked = Found { text: value, hashed };
+        self.identity(&found.namespace, masked, &found.qualifier, found.weak)
+    }
+
+    /// What secret rules read of a request, and its credentials; the longest first.
+    fn secrets(&self, request: &Record, app: &str) -> Vec<String> {
+        let keys = self.keys.iter().filter(|key| key.table.secret);
+        let keys = keys.filter(|key| key.limits.allow(request, app)).map(|key| &key.point);
+        let context = self.context.iter().filter(|rule| rule.table.secret).map(|rule| &rule.point);
+        let mut secrets: Vec<String> = Vec::new();
+        for point in keys.chain(context) {
+            let Some(base) = point.base(request, app) else { continue };
+            secrets.extend(point.pass(base.clone()));
+            secrets.push(base);
+        }
+        if let Some(value) = request.request.header("authorization") {
+            secrets.extend(value.split_once(' ').map(|(_, rest)| rest.trim().to_owned()));
+            secrets.push(value.to_owned());
+        }
+        secrets.retain(|secret| secret.len() >= WORD_BYTES_MIN);
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
     }
 
     /// What a request counts for.

@@ -17,54 +17,97 @@ const COUNT: &str = "has to be an integer of at least 0";
 pub(super) fn read(line: &str) -> Result<Request<'_>, Refusal> {
     let Object(entries) = json::object(line)?;
     let mut request = Request::default();
-    let (mut ts, mut url, mut path) = (None, None, None);
+    let mut parts = Parts::default();
     for &(ref name, raw) in entries.iter().filter(|(_, raw)| !is_null(raw)) {
-        let name = &**name;
-        match name {
-            "id" => {
-                request.id = id(raw)?;
-                request.explicit_id = true;
-            }
-            "ts" => ts = Some(time(raw)?),
-            "app" => request.app = json::string(name, raw)?,
-            "method" => {
-                let text = json::string(name, raw)?;
-                request.method = value::method(text)
-                    .ok_or_else(|| bad_field(name, "has to be an RFC 9110 token"))?;
-            }
-            "host" => request.host = json::string(name, raw)?,
-            "path" => path = Some(json::string(name, raw)?),
-            "query" => request.query = json::string(name, raw)?,
-            "url" => url = Some(json::string(name, raw)?).filter(|text| !text.is_empty()),
-            "status" => request.status = status(raw)?,
-            "duration_ms" => {
-                const MUST: &str = "has to be a number of at least 0";
-                let millis = json::number(name, raw, MUST)?;
-                let duration = value::duration_ns(millis).ok_or_else(|| bad_field(name, MUST))?;
-                request.duration_ns = Some(duration);
-            }
-            "request_bytes" => request.request_bytes = json::integer(name, raw, COUNT)?,
-            "response_bytes" => request.response_bytes = json::integer(name, raw, COUNT)?,
-            "ip" => {
-                let text = json::string(name, raw)?;
-                request.ip = value::client(text)
-                    .ok_or_else(|| bad_field(name, "has to be an IP address or a host name"))?;
-            }
-            "user_agent" => request.user_agent = json::string(name, raw)?,
-            "request" => request.request = message(name, raw)?,
-            "response" => request.response = message(name, raw)?,
-            "attacks" => request.attacks = attacks(raw)?,
-            "blocked" => request.blocked = json::boolean(name, raw)?,
-            _ => {}
-        }
+        set(name, raw, &mut request, &mut parts)?;
     }
-    request.ts = ts.ok_or_else(|| missing("ts"))?;
+    request.ts = parts.ts.ok_or_else(|| missing("ts"))?;
     if request.method.is_empty() {
         return Err(missing("method"));
     }
-    locate(&mut request, path, url)?;
+    locate(&mut request, parts.path, parts.url)?;
     value::fall_back(&mut request);
     Ok(request)
+}
+
+/// Reads every field that can be read, whatever is missing. The names and raw values of the others
+/// and of unknown ones come back.
+pub(super) fn read_what_can_be<'a>(
+    entries: &'a [(Cow<'a, str>, &'a RawValue)],
+    request: &mut Request<'a>,
+) -> Vec<(&'a str, &'a str)> {
+    let mut parts = Parts::default();
+    let mut unread = Vec::new();
+    for (name, raw) in entries.iter().filter(|(_, raw)| !is_null(raw)) {
+        if !matches!(set(name, raw, request, &mut parts), Ok(true)) {
+            unread.push((&**name, raw.get()));
+        }
+    }
+    request.ts = parts.ts.unwrap_or_default();
+    let (path, url) = (parts.path, parts.url);
+    if locate(request, path.clone(), url).is_err()
+        && let Some((name, raw)) = entries.iter().find(|(name, _)| name == "url")
+    {
+        unread.push((&**name, raw.get()));
+        request.path = path.unwrap_or_default();
+    }
+    value::fall_back(request);
+    unread
+}
+
+/// Fields that are put together when all have been read.
+#[derive(Default)]
+struct Parts<'a> {
+    ts: Option<spoor_operators::time::EventTime>,
+    url: Option<Cow<'a, str>>,
+    path: Option<Cow<'a, str>>,
+}
+
+/// Sets one field that is not null. False: the record has no field of this name.
+fn set<'a>(
+    name: &str,
+    raw: &'a RawValue,
+    request: &mut Request<'a>,
+    parts: &mut Parts<'a>,
+) -> Result<bool, Refusal> {
+    match name {
+        "id" => {
+            request.id = id(raw)?;
+            request.explicit_id = true;
+        }
+        "ts" => parts.ts = Some(time(raw)?),
+        "app" => request.app = json::string(name, raw)?,
+        "method" => {
+            let text = json::string(name, raw)?;
+            request.method = value::method(text)
+                .ok_or_else(|| bad_field(name, "has to be an RFC 9110 token"))?;
+        }
+        "host" => request.host = json::string(name, raw)?,
+        "path" => parts.path = Some(json::string(name, raw)?),
+        "query" => request.query = json::string(name, raw)?,
+        "url" => parts.url = Some(json::string(name, raw)?).filter(|text| !text.is_empty()),
+        "status" => request.status = status(raw)?,
+        "duration_ms" => {
+            const MUST: &str = "has to be a number of at least 0";
+            let millis = json::number(name, raw, MUST)?;
+            let duration = value::duration_ns(millis).ok_or_else(|| bad_field(name, MUST))?;
+            request.duration_ns = Some(duration);
+        }
+        "request_bytes" => request.request_bytes = json::integer(name, raw, COUNT)?,
+        "response_bytes" => request.response_bytes = json::integer(name, raw, COUNT)?,
+        "ip" => {
+            let text = json::string(name, raw)?;
+            request.ip = value::client(text)
+                .ok_or_else(|| bad_field(name, "has to be an IP address or a host name"))?;
+        }
+        "user_agent" => request.user_agent = json::string(name, raw)?,
+        "request" => request.request = message(name, raw)?,
+        "response" => request.response = message(name, raw)?,
+        "attacks" => request.attacks = attacks(raw)?,
+        "blocked" => request.blocked = json::boolean(name, raw)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn missing(name: &str) -> Refusal {

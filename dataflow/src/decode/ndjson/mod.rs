@@ -17,6 +17,9 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
 use spoor_operators::request::Request;
 
 use super::error::Refusal;
@@ -30,4 +33,13 @@ pub fn read<'a>(line: &'a str, request: &mut Request<'a>) -> Result<(), Refusal>
         *request = general::read(line)?;
     }
     Ok(())
+}
+
+/// Reads of an object that is refused what can be read. The names and raw values of fields that
+/// cannot, and of those no record has, come back.
+pub fn read_what_can_be<'a>(
+    entries: &'a [(Cow<'a, str>, &'a RawValue)],
+    request: &mut Request<'a>,
+) -> Vec<(&'a str, &'a str)> {
+    general::read_what_can_be(entries, request)
 }

@@ -158,7 +158,7 @@ fn cookie_header(text: &str, name: &str, count: usize, sealer: &mut Sealer<'_>) 
 }
 
 /// A text with some ranges, in order, replaced; none when there are none.
-fn replaced(text: &str, changes: Vec<(Range<usize>, String)>) -> Option<String> {
+pub(super) fn replaced(text: &str, changes: Vec<(Range<usize>, String)>) -> Option<String> {
     if changes.is_empty() {
         return None;
     }
