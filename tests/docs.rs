@@ -14,7 +14,7 @@ use std::time::Duration;
 use spoor_dataflow::config::{self, Config};
 use spoor_dataflow::decode::{self, Decoder, Format, Mapping};
 use spoor_dataflow::engine::limits as engine;
-use spoor_dataflow::source::{Chunk, RECORD_BYTES_MAX, RAW_BYTES_MAX};
+use spoor_dataflow::source::{Chunk, RAW_BYTES_MAX, RECORD_BYTES_MAX};
 use spoor_dataflow::store::limits as store;
 use spoor_graphql::ServerOptions;
 use spoor_graphql::schema::page::PAGE_MAX;
@@ -150,7 +150,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -224,8 +224,8 @@ fn limits() -> Vec<(&'static str, Vec<(&'static str, Size)>)> {
                 ("time of an operation", Time(operation.timeout)),
                 ("a page", count(PAGE_MAX)),
                 ("an answer", bytes(operation.answer_bytes_max)),
-            ("all answers together", bytes(operation.answers_bytes_max)),
-            ("steps of an overview", Count(store::OVERVIEW_STEPS_MAX)),
+                ("all answers together", bytes(operation.answers_bytes_max)),
+                ("steps of an overview", Count(store::OVERVIEW_STEPS_MAX)),
                 ("open WebSockets", count(socket.sockets_max)),
                 ("operations on a WebSocket", count(socket.operations_max)),
                 ("a message to a WebSocket's client", bytes(socket.answer_bytes_max)),
