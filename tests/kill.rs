@@ -218,7 +218,7 @@ impl Story {
         if name == "retention" {
             running[victim].wait_end();
             let said = running[victim].said();
-            assert!(said.contains("dying at retention"), "it ended otherwise:\n{said}");
+            assert!(said.contains("SPOOR_FAILPOINT: retention"), "it ended otherwise:\n{said}");
         }
         let died = running[victim].ended().is_some();
         running[victim].kill();

@@ -24,9 +24,12 @@ export default [
     async (context) => {
       const session = `once-${context.run}`;
       const key = { 'idempotency-key': session };
-      const first = await push(context, [line(session, `${session}-1`)], key);
-      const again = await push(context, [line(session, `${session}-1`)], key);
+      const body = [line(session, `${session}-1`)];
+      const first = await push(context, body, key);
+      const again = await push(context, body, key);
       assert.deepEqual(again, first);
+      const other = await push(context, [line(session, `${session}-2`)], key);
+      assert.equal(other.status, 409);
       const bad = await push(context, [], { 'idempotency-key': 'x'.repeat(500) });
       assert.equal(bad.status, 400);
     },
