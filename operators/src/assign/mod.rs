@@ -235,7 +235,10 @@ impl CompiledRules {
                 (IdentityId::of(found.namespace, &found.value.text, found.qualifier), found.gap_ms)
             }
             None => {
-                encode_head(arena, NOBODY, &numbers(request, Verdict::default()), &[]);
+                // What other rules counted is taken back with these facts: from the same app.
+                let app = Fact::new(Field::App, &request.app);
+                let facts = if request.app.is_empty() { &[][..] } else { &[app][..] };
+                encode_head(arena, NOBODY, &numbers(request, Verdict::default()), facts);
                 (IdentityId::limbo(hash), compile::gap_ms(self.rules.settings.gap))
             }
         };
