@@ -192,7 +192,8 @@ impl Process {
         let (status, answer) =
             post(&self.address, "/v1/requests", "application/x-ndjson", lines.as_bytes())?;
         match status {
-            200 => serde_json::from_str(&answer).map_err(io::Error::other),
+            // 422: it was committed, and nothing of it was good (its day is gone by now).
+            200 | 422 => serde_json::from_str(&answer).map_err(io::Error::other),
             _ => Err(io::Error::other(format!("{status}: {answer}"))),
         }
     }

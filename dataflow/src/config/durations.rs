@@ -62,9 +62,9 @@ impl<P: Provider> Provider for Durations<P> {
         let mut data = self.0.data()?;
         for dict in data.values_mut() {
             for key in &KEYS {
-                rewrite(dict, key.place, key).map_err(|error| *error)?;
+                rewrite(dict, key.place, key).map_err(Wrong::told)?;
                 if let Some(Value::Dict(_, rules)) = dict.get_mut("rules") {
-                    rewrite(rules, key.place, key).map_err(|error| error.with_path("rules"))?;
+                    rewrite(rules, key.place, key).map_err(|wrong| wrong.below("rules").told())?;
                 }
             }
         }
@@ -72,19 +72,36 @@ impl<P: Provider> Provider for Durations<P> {
     }
 }
 
+/// A mistake and its place, names joined by dots.
+struct Wrong {
+    path: String,
+    reason: String,
+}
+
+impl Wrong {
+    fn at(name: &str, reason: String) -> Self {
+        Self { path: name.into(), reason }
+    }
+
+    fn below(self, name: &str) -> Self {
+        Self { path: format!("{name}.{}", self.path), ..self }
+    }
+
+    fn told(self) -> Error {
+        Error::from(self.reason).with_path(&self.path)
+    }
+}
+
 /// Rewrites one key at a place below a table.
-fn rewrite(table: &mut Dict, place: &[&str], key: &Key) -> Result<(), Box<Error>> {
+fn rewrite(table: &mut Dict, place: &[&str], key: &Key) -> Result<(), Wrong> {
     let Some((name, rest)) = place.split_first() else { return rewrite_here(table, key) };
     match table.get_mut(*name) {
-        Some(Value::Dict(_, table)) => {
-            rewrite(table, rest, key).map_err(|error| Box::new(error.with_path(name)))
-        }
+        Some(Value::Dict(_, table)) => rewrite(table, rest, key).map_err(|wrong| wrong.below(name)),
         Some(Value::Array(_, list)) => {
             for (at, element) in list.iter_mut().enumerate() {
                 if let Value::Dict(_, table) = element {
                     let place = format!("{name}.{at}");
-                    rewrite(table, &rest[1..], key)
-                        .map_err(|error| Box::new(error.with_path(&place)))?;
+                    rewrite(table, &rest[1..], key).map_err(|wrong| wrong.below(&place))?;
                 }
             }
             Ok(())
@@ -93,14 +110,13 @@ fn rewrite(table: &mut Dict, place: &[&str], key: &Key) -> Result<(), Box<Error>
     }
 }
 
-fn rewrite_here(table: &mut Dict, key: &Key) -> Result<(), Box<Error>> {
+fn rewrite_here(table: &mut Dict, key: &Key) -> Result<(), Wrong> {
     let Some(value) = table.get(key.name) else { return Ok(()) };
     if key.becomes != key.name && table.contains_key(key.becomes) {
         let (one, other) = (key.name, key.becomes);
-        return Err(Box::new(Error::from(format!("give `{one}` or `{other}`, not both"))));
+        return Err(Wrong::at(key.name, format!("give `{one}` or `{other}`, not both")));
     }
-    let rewritten = read(value, key.unit)
-        .map_err(|reason| Box::new(Error::from(reason).with_path(key.name)))?;
+    let rewritten = read(value, key.unit).map_err(|reason| Wrong::at(key.name, reason))?;
     if let Some(rewritten) = rewritten {
         table.remove(key.name);
         table.insert(key.becomes.into(), rewritten);
