@@ -83,7 +83,8 @@ impl ClusterSecret {
 /// Makes the file, unless another process was faster: it is there whole, or not at all.
 fn make(path: &Path) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
+    // Of nobody else: neither of another process nor of another thread.
+    name.push(format!(".{}", hex(&random()?)));
     let new = path.with_file_name(name);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
     let made = file.and_then(|mut file| {
