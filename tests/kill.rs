@@ -194,7 +194,8 @@ impl Story {
         let point = if name.is_empty() { String::new() } else { format!("{name}:{nth}") };
         self.next_day();
         let mut running = self.start(processes, workers, Some((victim, &point)));
-        let ready = running.iter_mut().all(Process::wait_ready);
+        // The victim first: while the cluster meets, the others would wait for it for ever.
+        let ready = running[victim].wait_ready() && running.iter_mut().all(Process::wait_ready);
         if ready {
             let begin = Instant::now();
             let time = Duration::from_millis(50 + self.chance.below(500));
@@ -223,8 +224,8 @@ impl Story {
         let died = running[victim].ended().is_some();
         running[victim].kill();
         for (process, other) in running.iter_mut().enumerate().filter(|(at, _)| *at != victim) {
-            if name == "recovery" {
-                // It died before they had met: the others wait for it to come again.
+            if !ready {
+                // It died before all had met: whoever is still meeting waits for it to come again.
                 other.kill();
                 continue;
             }
