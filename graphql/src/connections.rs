@@ -32,6 +32,7 @@ use tower_service::Service;
 use crate::http::body::Held;
 use crate::options::ConnectionLimits;
 use crate::tcp::Tcp;
+use crate::ws::names::UsualNames;
 
 /// Pause after the system had no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -239,7 +240,8 @@ impl Connections {
         http.timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_timeout)
             .max_buf_size(self.limits.head_bytes_max);
-        let connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let connection =
+            http.serve_connection(TokioIo::new(UsualNames(io)), service).with_upgrades();
         let mut connection = pin!(connection);
         let mut stopped = stopping.clone();
         tokio::select! {

@@ -12,6 +12,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Positioned, ServerError, Variables};
 
+use crate::coerce;
 use crate::error::{Code, coded};
 use crate::options::OperationLimits;
 
@@ -51,6 +52,7 @@ pub fn prepare(
     Expansion::of(&parsed, limits.fields_max)?;
     let chosen = choose(&parsed, operation)?;
     check_variables(chosen, variables)?;
+    coerce::check(&parsed, chosen, variables)?;
     let kind = chosen.ty;
     if kind == OperationType::Subscription {
         check_single_root(&parsed, chosen)?;

@@ -19,6 +19,7 @@ use crate::error::{Code, coded, finish, is_request_error};
 use crate::http::body::BodyBudget;
 use crate::options::ServerOptions;
 use crate::schema::operation::{Lanes, Operation};
+use crate::schema::scalars::EpochToken;
 use crate::schema::{self, Schema};
 use crate::subscribers::{Seat, Subscribers};
 
@@ -45,6 +46,8 @@ pub struct Params {
     pub operation_name: Option<String>,
     /// Values of its variables.
     pub variables: Variables,
+    /// Every field is read at this epoch or a later one: `extensions.atLeastEpoch`.
+    pub at_least_epoch: Option<EpochToken>,
 }
 
 /// An operation that may be executed.
@@ -87,12 +90,25 @@ impl Params {
             Some(variables @ Value::Object(_)) => Variables::from_json(variables),
             Some(_) => return Err("`variables` is an object or null".into()),
         };
-        match fields.remove("extensions") {
-            None | Some(Value::Null | Value::Object(_)) => {}
+        let at_least_epoch = match fields.remove("extensions") {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(extensions)) => at_least_epoch(extensions.get("atLeastEpoch"))?,
             Some(_) => return Err("`extensions` is an object or null".into()),
-        }
-        Ok(Self { query, operation_name, variables })
+        };
+        Ok(Self { query, operation_name, variables, at_least_epoch })
     }
+}
+
+/// An `epochToken` as the server gave it.
+fn at_least_epoch(given: Option<&Value>) -> Result<Option<EpochToken>, String> {
+    let token = match given {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(_) => None,
+    };
+    let refused =
+        || "`extensions.atLeastEpoch` is not an `epochToken` as the server gave it".into();
+    token.map(|token| Some(EpochToken(token))).ok_or_else(refused)
 }
 
 impl Engine {
@@ -163,11 +179,11 @@ impl Engine {
     /// # Errors
     /// The response that refuses it.
     pub fn prepare(&self, params: Params) -> Result<Prepared, Box<Response>> {
-        let Params { query, operation_name, variables } = params;
+        let Params { query, operation_name, variables, at_least_epoch } = params;
         let limits = &self.options.operation;
         let document = document::prepare(&query, operation_name.as_deref(), &variables, limits);
         let Document { parsed, kind } = document.map_err(refuse)?;
-        let operation = Operation::new(self.services.clone(), self.lanes.clone());
+        let operation = Operation::new(self.services.clone(), self.lanes.clone(), at_least_epoch);
         let budget = self.answers.begin();
         let request = Request::new(query).variables(variables);
         let mut request = request.data(operation).data(Arc::clone(&budget));

@@ -5,6 +5,7 @@
 //! their own.
 
 pub mod budget;
+mod coerce;
 pub mod connections;
 pub mod document;
 pub mod error;

@@ -75,8 +75,8 @@ pub trait Page {
     fn has_next(&self) -> bool;
 }
 
-/// Reads a page: at the epoch `list` names if that is still kept and not before `at_least`, at
-/// `newest` otherwise. If another page follows, the epoch is kept for it.
+/// Reads a page: at the epoch `list` names if that is still kept and not before `at_least`
+/// or what the request asks for, at `newest` otherwise. If another page follows, the epoch is kept for it.
 pub async fn read<T: Page + Send + 'static>(
     ctx: &Context<'_>,
     newest: &Snapshot,
@@ -92,6 +92,7 @@ pub async fn read<T: Page + Send + 'static>(
         Ok(found)
     };
     let operation = Operation::of(ctx)?;
+    let at_least = at_least.max(operation.epoch_of(None)?);
     let lineage = operation.services().feed.lineage();
     let known = list.and_then(|list| Some((list.moved, lineage.epoch_of(list.token)?)));
     if let Some((moved, epoch)) = known.filter(|(_, epoch)| *epoch >= at_least)

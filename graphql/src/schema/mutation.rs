@@ -52,7 +52,7 @@ impl RuleChangePayload {
 pub struct RuleError {
     /// Which kind of reason.
     pub code: RuleErrorCode,
-    /// Where in the rules: such as `["grouping", "3", "point"]`.
+    /// Where in the rules, by the names of this schema: such as `["grouping", "3", "minLength"]`.
     pub path: Vec<String>,
     /// In words; for a point with the place and what was expected.
     pub message: String,
@@ -106,8 +106,24 @@ impl From<EditCode> for RuleErrorCode {
 impl From<EditError> for RuleError {
     fn from(error: EditError) -> Self {
         let EditError { code, path, message } = error;
+        let path = path.into_iter().map(field_name).collect();
         Self { code: code.into(), path, message, current: None }
     }
+}
+
+/// A step of a path as the schema names it. What is not a field, such as a rule's own name, stays.
+fn field_name(step: String) -> String {
+    let known = match step.as_str() {
+        "day_zone" => "dayZone",
+        "disabled_built_in" => "builtInKeys",
+        "future_ms" => "futureMs",
+        "idle_timeout_ms" => "idleTimeoutMs",
+        "lateness_ms" => "latenessMs",
+        "min_length" => "minLength",
+        "retention_days" => "retentionDays",
+        _ => return step,
+    };
+    known.into()
 }
 
 /// What every change carries.
@@ -356,22 +372,38 @@ pub struct Mutation;
 #[Object]
 impl Mutation {
     /// Adds a scope rule.
-    async fn create_scope_rule(&self, ctx: &Context<'_>, input: CreateScopeRuleInput) -> Answer {
+    async fn create_scope_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: CreateScopeRuleInput,
+    ) -> Answer {
         create!(ctx, "createScopeRule", Scope, input, input.rule.into())
     }
 
     /// Replaces a scope rule.
-    async fn update_scope_rule(&self, ctx: &Context<'_>, input: UpdateScopeRuleInput) -> Answer {
+    async fn update_scope_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: UpdateScopeRuleInput,
+    ) -> Answer {
         update!(ctx, "updateScopeRule", Scope, input, input.rule.into())
     }
 
     /// Removes a scope rule.
-    async fn delete_scope_rule(&self, ctx: &Context<'_>, input: DeleteRuleInput) -> Answer {
+    async fn delete_scope_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: DeleteRuleInput,
+    ) -> Answer {
         delete!(ctx, "deleteScopeRule", Scope, input)
     }
 
     /// Puts the scope rules in another order.
-    async fn reorder_scope_rules(&self, ctx: &Context<'_>, input: ReorderRulesInput) -> Answer {
+    async fn reorder_scope_rules(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: ReorderRulesInput,
+    ) -> Answer {
         reorder!(ctx, "reorderScopeRules", Scope, input)
     }
 
@@ -379,7 +411,7 @@ impl Mutation {
     async fn create_grouping_key(
         &self,
         ctx: &Context<'_>,
-        input: CreateGroupingKeyInput,
+        #[graphql(desc = "The change, and when to refuse it.")] input: CreateGroupingKeyInput,
     ) -> Answer {
         match input.key.try_into() {
             Ok(key) => create!(ctx, "createGroupingKey", Grouping, input, key),
@@ -391,7 +423,7 @@ impl Mutation {
     async fn update_grouping_key(
         &self,
         ctx: &Context<'_>,
-        input: UpdateGroupingKeyInput,
+        #[graphql(desc = "The change, and when to refuse it.")] input: UpdateGroupingKeyInput,
     ) -> Answer {
         match input.key.try_into() {
             Ok(key) => update!(ctx, "updateGroupingKey", Grouping, input, key),
@@ -400,17 +432,29 @@ impl Mutation {
     }
 
     /// Removes a grouping key.
-    async fn delete_grouping_key(&self, ctx: &Context<'_>, input: DeleteRuleInput) -> Answer {
+    async fn delete_grouping_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: DeleteRuleInput,
+    ) -> Answer {
         delete!(ctx, "deleteGroupingKey", Grouping, input)
     }
 
     /// Puts the grouping keys in another order.
-    async fn reorder_grouping_keys(&self, ctx: &Context<'_>, input: ReorderRulesInput) -> Answer {
+    async fn reorder_grouping_keys(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: ReorderRulesInput,
+    ) -> Answer {
         reorder!(ctx, "reorderGroupingKeys", Grouping, input)
     }
 
     /// Switches a built-in key on or off.
-    async fn set_built_in_key(&self, ctx: &Context<'_>, input: SetBuiltInKeyInput) -> Answer {
+    async fn set_built_in_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: SetBuiltInKeyInput,
+    ) -> Answer {
         let edit = RuleEdit::BuiltIn { name: input.name, enabled: input.enabled };
         Some(apply(ctx, call!("setBuiltInKey", input), edit).await)
     }
@@ -419,7 +463,7 @@ impl Mutation {
     async fn create_context_parameter(
         &self,
         ctx: &Context<'_>,
-        input: CreateContextParameterInput,
+        #[graphql(desc = "The change, and when to refuse it.")] input: CreateContextParameterInput,
     ) -> Answer {
         create!(ctx, "createContextParameter", Context, input, input.parameter.into())
     }
@@ -428,13 +472,17 @@ impl Mutation {
     async fn update_context_parameter(
         &self,
         ctx: &Context<'_>,
-        input: UpdateContextParameterInput,
+        #[graphql(desc = "The change, and when to refuse it.")] input: UpdateContextParameterInput,
     ) -> Answer {
         update!(ctx, "updateContextParameter", Context, input, input.parameter.into())
     }
 
     /// Removes a context parameter.
-    async fn delete_context_parameter(&self, ctx: &Context<'_>, input: DeleteRuleInput) -> Answer {
+    async fn delete_context_parameter(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: DeleteRuleInput,
+    ) -> Answer {
         delete!(ctx, "deleteContextParameter", Context, input)
     }
 
@@ -442,33 +490,53 @@ impl Mutation {
     async fn reorder_context_parameters(
         &self,
         ctx: &Context<'_>,
-        input: ReorderRulesInput,
+        #[graphql(desc = "The change, and when to refuse it.")] input: ReorderRulesInput,
     ) -> Answer {
         reorder!(ctx, "reorderContextParameters", Context, input)
     }
 
     /// Adds a business flow.
-    async fn create_flow(&self, ctx: &Context<'_>, input: CreateFlowInput) -> Answer {
+    async fn create_flow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: CreateFlowInput,
+    ) -> Answer {
         create!(ctx, "createFlow", Flow, input, input.flow.into())
     }
 
     /// Replaces a business flow.
-    async fn update_flow(&self, ctx: &Context<'_>, input: UpdateFlowInput) -> Answer {
+    async fn update_flow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: UpdateFlowInput,
+    ) -> Answer {
         update!(ctx, "updateFlow", Flow, input, input.flow.into())
     }
 
     /// Removes a business flow.
-    async fn delete_flow(&self, ctx: &Context<'_>, input: DeleteRuleInput) -> Answer {
+    async fn delete_flow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: DeleteRuleInput,
+    ) -> Answer {
         delete!(ctx, "deleteFlow", Flow, input)
     }
 
     /// Puts the business flows in another order.
-    async fn reorder_flows(&self, ctx: &Context<'_>, input: ReorderRulesInput) -> Answer {
+    async fn reorder_flows(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: ReorderRulesInput,
+    ) -> Answer {
         reorder!(ctx, "reorderFlows", Flow, input)
     }
 
     /// Replaces the settings.
-    async fn update_settings(&self, ctx: &Context<'_>, input: UpdateSettingsInput) -> Answer {
+    async fn update_settings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change, and when to refuse it.")] input: UpdateSettingsInput,
+    ) -> Answer {
         let settings = match input.settings.try_into() {
             Ok(settings) => settings,
             Err(error) => return Some(Err(error)),

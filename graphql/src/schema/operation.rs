@@ -25,6 +25,7 @@ const AT_LEAST_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Operation {
     services: Services,
     lanes: Lanes,
+    at_least: Option<EpochToken>,
     shared: Mutex<Option<Snapshot>>,
 }
 
@@ -53,10 +54,11 @@ impl Lanes {
 }
 
 impl Operation {
-    /// A new operation; `lanes` bound the reads of all of them.
+    /// A new operation; `lanes` bound the reads of all of them. `at_least`: what all its fields are
+    /// read at or after; none: any epoch.
     #[must_use]
-    pub fn new(services: Services, lanes: Lanes) -> Self {
-        Self { services, lanes, shared: Mutex::new(None) }
+    pub fn new(services: Services, lanes: Lanes, at_least: Option<EpochToken>) -> Self {
+        Self { services, lanes, at_least, shared: Mutex::new(None) }
     }
 
     /// The operation a resolver runs in.
@@ -75,11 +77,15 @@ impl Operation {
         EpochToken(self.services.feed.lineage().token(epoch))
     }
 
-    /// The epoch of this store that an argument names; the first when it is absent.
+    /// The epoch of this store that an argument or the request itself names, the later of both; the
+    /// first when neither does.
     pub fn epoch_of(&self, at_least: Option<EpochToken>) -> Result<Epoch, ApiError> {
-        let Some(EpochToken(token)) = at_least else { return Ok(Epoch(0)) };
-        let known = self.services.feed.lineage().epoch_of(token);
-        known.ok_or(ApiError::UnknownEpoch(token))
+        let known = |EpochToken(token)| {
+            let known = self.services.feed.lineage().epoch_of(token);
+            known.ok_or(ApiError::UnknownEpoch(token))
+        };
+        let mut named = [at_least, self.at_least].into_iter().flatten().map(known);
+        named.try_fold(Epoch(0), |latest, epoch| Ok(latest.max(epoch?)))
     }
 
     /// The view all fields of this operation share; a fresh one only if `at_least` is past it.
@@ -108,7 +114,7 @@ impl Operation {
     /// An operation of the same services that outlives this one: that of a stream.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self::new(self.services.clone(), self.lanes.clone())
+        Self::new(self.services.clone(), self.lanes.clone(), None)
     }
 
     /// Calls a service that may look at everything, on a thread that may block.

@@ -102,7 +102,8 @@ impl Overview {
     async fn apps(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
+        #[graphql(desc = "At most this many; 0 to 1000, 100 unless given.")] first: Option<i32>,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
     ) -> Nullable<AppConnection> {
         nullable(async {

@@ -39,7 +39,8 @@ pub struct Query;
 /// Everything here is read at one committed epoch; what was seen is never taken back by a crash.
 /// What can fail is nullable, so that one failure does not hide the rest of an answer.
 /// `atLeastEpoch`, an `epochToken` that was given before, waits (for at most five seconds) until that
-/// epoch is committed.
+/// epoch is committed; given in the `extensions` of the request (`{"atLeastEpoch": "..."}`) it holds
+/// for every field of the operation, also for `node` and `nodes`.
 #[Object]
 impl Query {
     /// Sessions by filter, newest start first unless ordered otherwise. `first` is at most 200; 20
@@ -48,10 +49,14 @@ impl Query {
     async fn sessions(
         &self,
         ctx: &Context<'_>,
-        filter: Option<SessionFilter>,
-        order_by: Option<SessionOrder>,
-        first: Option<i32>,
+        #[graphql(desc = "Which sessions; absent: all.")] filter: Option<SessionFilter>,
+        #[graphql(desc = "In which order; absent: newest start first.")] order_by: Option<
+            SessionOrder,
+        >,
+        #[graphql(desc = "At most this many; 0 to 200, 20 unless given.")] first: Option<i32>,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<SessionConnection> {
         nullable(async {
@@ -70,7 +75,8 @@ impl Query {
     async fn session(
         &self,
         ctx: &Context<'_>,
-        id: ID,
+        #[graphql(desc = "A global id, or `<identity>.<start in milliseconds>`.")] id: ID,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<SessionNode> {
         nullable(async {
@@ -86,7 +92,8 @@ impl Query {
     async fn identity(
         &self,
         ctx: &Context<'_>,
-        id: ID,
+        #[graphql(desc = "A global id, or 32 hex digits.")] id: ID,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<IdentityNode> {
         nullable(async {
@@ -102,11 +109,10 @@ impl Query {
     async fn node(
         &self,
         ctx: &Context<'_>,
-        id: ID,
-        at_least_epoch: Option<EpochToken>,
+        #[graphql(desc = "A global id.")] id: ID,
     ) -> Nullable<Node> {
         nullable(async {
-            let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+            let at = Operation::of(ctx)?.snapshot(None).await?;
             find(&at, &id).await
         })
         .await
@@ -117,13 +123,12 @@ impl Query {
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        ids: Vec<ID>,
-        at_least_epoch: Option<EpochToken>,
+        #[graphql(desc = "Global ids, at most 200.")] ids: Vec<ID>,
     ) -> Result<Vec<Nullable<Node>>, ApiError> {
         if ids.len() > NODES_MAX {
             return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
         }
-        let at = Operation::of(ctx)?.snapshot(at_least_epoch).await?;
+        let at = Operation::of(ctx)?.snapshot(None).await?;
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             found.push(find(&at, &id).await.transpose());
@@ -135,7 +140,8 @@ impl Query {
     async fn overview(
         &self,
         ctx: &Context<'_>,
-        range: Option<OverviewRange>,
+        #[graphql(desc = "Which part of event time, in which steps.")] range: Option<OverviewRange>,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<Overview> {
         nullable(async {
@@ -150,6 +156,7 @@ impl Query {
     async fn rules(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<RuleSet> {
         nullable(async {
@@ -164,8 +171,10 @@ impl Query {
     async fn dead_letters(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
+        #[graphql(desc = "At most this many; 0 to 200, 20 unless given.")] first: Option<i32>,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<DeadLetterConnection> {
         nullable(async {
@@ -188,6 +197,7 @@ impl Query {
     async fn status(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "Wait, for at most five seconds, until this epoch is committed.")]
         at_least_epoch: Option<EpochToken>,
     ) -> Nullable<Status> {
         nullable(async {

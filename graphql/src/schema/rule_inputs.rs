@@ -3,6 +3,7 @@
 //! error with its place.
 
 use async_graphql::{InputObject, OneofObject};
+use spoor_operators::facts::NO_GAP;
 use spoor_operators::rules;
 
 use super::operation::bad;
@@ -48,7 +49,7 @@ pub struct GroupingKeyInput {
     pub paths: Vec<String>,
     /// Shorter values (in characters) do not work.
     #[graphql(default = 1)]
-    pub min_length: u32,
+    pub min_length: i32,
     /// Values that do not work.
     #[graphql(default_with = "rules::ignore_default()")]
     pub ignore: Vec<String>,
@@ -65,8 +66,8 @@ pub struct GroupingKeyInput {
 /// How long a pause ends a session.
 #[derive(OneofObject)]
 pub enum GapInput {
-    /// A step of this many milliseconds or more starts a new session.
-    Ms(u32),
+    /// A step of this many milliseconds or more starts a new session; at most 4294967294.
+    Ms(Long),
     /// `true`: only the day ends a session.
     None(bool),
 }
@@ -118,11 +119,16 @@ pub struct SettingsInput {
     /// How far a source's watermark stays behind its greatest time.
     pub lateness_ms: Long,
     /// Days kept behind the watermark's day; null: all.
-    pub retention_days: Option<u32>,
+    pub retention_days: Option<i32>,
     /// A source silent for this long no longer holds the watermark back.
     pub idle_timeout_ms: Long,
     /// A request further ahead of the wall clock is refused; null: no limit.
     pub future_ms: Option<Long>,
+}
+
+/// An `Int` that cannot be negative.
+fn small(name: &str, number: i32) -> Result<u32, ApiError> {
+    u32::try_from(number).map_err(|_| bad(format!("`{name}` is {number}; it cannot be negative")))
 }
 
 impl From<ScopeRuleInput> for rules::ScopeRule {
@@ -137,7 +143,11 @@ impl TryFrom<GapInput> for rules::Gap {
 
     fn try_from(input: GapInput) -> Result<Self, ApiError> {
         match input {
-            GapInput::Ms(ms) => Ok(Self::Ms(ms)),
+            GapInput::Ms(ms) => {
+                let ms = u32::try_from(ms.0).ok().filter(|ms| *ms < NO_GAP);
+                let most = NO_GAP - 1;
+                ms.map(Self::Ms).ok_or_else(|| bad(format!("`gap.ms` has to be from 0 to {most}")))
+            }
             GapInput::None(true) => Ok(Self::None),
             GapInput::None(false) => Err(bad("a gap is `{ms: ...}` or `{none: true}`")),
         }
@@ -155,7 +165,7 @@ impl TryFrom<GroupingKeyInput> for rules::GroupingKey {
             apps: input.apps,
             hosts: input.hosts,
             paths: input.paths,
-            min_length: input.min_length,
+            min_length: small("minLength", input.min_length)?,
             ignore: input.ignore,
             per: input.per.into(),
             secret: input.secret,
@@ -192,7 +202,10 @@ impl TryFrom<SettingsInput> for rules::Settings {
             gap: input.gap.try_into()?,
             day_zone: input.day_zone,
             lateness_ms: positive(input.lateness_ms, "latenessMs")?,
-            retention_days: input.retention_days,
+            retention_days: input
+                .retention_days
+                .map(|days| small("retentionDays", days))
+                .transpose()?,
             idle_timeout_ms: positive(input.idle_timeout_ms, "idleTimeoutMs")?,
             future_ms: input.future_ms.map(|ms| positive(ms, "futureMs")).transpose()?,
         })

@@ -2,6 +2,8 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use ipnet::{IpNet, Ipv4Net};
+use jiff::SignedDuration;
+use jiff::civil;
 use spoor_dataflow::lineage;
 use spoor_operators::address;
 use spoor_operators::time::EventTime;
@@ -11,6 +13,71 @@ const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Bits in front of an IPv4 address in its IPv4-mapped IPv6 form.
 const MAPPED_PREFIX_BITS: u8 = 96;
+
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// Reads an instant, or says what is wrong with it.
+fn instant(text: &str) -> Result<EventTime, String> {
+    let bytes = text.as_bytes();
+    let number = |range: std::ops::Range<usize>, what: &str| {
+        let digits = bytes.get(range).filter(|it| it.iter().all(u8::is_ascii_digit));
+        let digits = digits.and_then(|it| std::str::from_utf8(it).ok());
+        digits.and_then(|it| it.parse::<i16>().ok()).ok_or_else(|| format!("there is no {what}"))
+    };
+    let sign = |at: usize, signs: &[u8], what: &str| match bytes.get(at) {
+        Some(byte) if signs.contains(byte) => Ok(()),
+        _ => Err(format!("there is no {what}")),
+    };
+    let (year, month, day) = (number(0..4, "year")?, number(5..7, "month")?, number(8..10, "day")?);
+    sign(4, b"-", "`-` after the year")?;
+    sign(7, b"-", "`-` after the month")?;
+    sign(10, b"Tt ", "time after the date")?;
+    let (hour, minute) = (number(11..13, "hour")?, number(14..16, "minute")?);
+    let second = number(17..19, "second")?;
+    sign(13, b":", "`:` after the hour")?;
+    sign(16, b":", "`:` after the minute")?;
+    let (millis, at) = decimals(bytes, 19)?;
+    let offset_minutes = match bytes.get(at) {
+        Some(b'Z' | b'z') if bytes.len() == at + 1 => 0,
+        Some(before @ (b'+' | b'-')) if bytes.len() == at + 6 => {
+            sign(at + 3, b":", "`:` in the offset")?;
+            let hours = number(at + 1..at + 3, "hour of the offset")?;
+            let minutes = number(at + 4..at + 6, "minute of the offset")?;
+            if hours > 23 || minutes > 59 {
+                return Err("the offset is more than 23:59".into());
+            }
+            let minutes = i64::from(hours) * 60 + i64::from(minutes);
+            if *before == b'-' { -minutes } else { minutes }
+        }
+        None => return Err("there is no offset (`Z`, or `+01:00`)".into()),
+        Some(_) => return Err("the offset is neither `Z` nor like `+01:00`".into()),
+    };
+    let small = |number: i16| i8::try_from(number).unwrap_or(i8::MAX);
+    let date = civil::Date::new(year, small(month), small(day))
+        .map_err(|_| "there is no such day".to_owned())?;
+    // A leap second is the last of its minute.
+    let second = if second == 60 { 59 } else { second };
+    let time = civil::Time::new(small(hour), small(minute), small(second), 0)
+        .map_err(|_| "there is no such time of day".to_owned())?;
+    let local = EPOCH.duration_until(date.to_datetime(time)).as_secs() * 1000 + millis;
+    let at = EventTime(local - offset_minutes * 60_000);
+    let known = (EventTime::MIN..=EventTime::MAX).contains(&at);
+    if known { Ok(at) } else { Err("it is not in the years 1 to 9999".into()) }
+}
+
+/// Milliseconds behind a `.`, and where what follows begins.
+fn decimals(bytes: &[u8], at: usize) -> Result<(i64, usize), String> {
+    if bytes.get(at) != Some(&b'.') {
+        return Ok((0, at));
+    }
+    let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return Err("there are no digits after the `.`".into());
+    }
+    let place = |n: usize| bytes.get(at + 1 + n).filter(|_| n < digits).map_or(0, |b| b - b'0');
+    let millis = (0..3).fold(0, |sum, n| sum * 10 + i64::from(place(n)));
+    Ok((millis, at + 1 + digits))
+}
 
 /// An instant in UTC with milliseconds, as RFC 3339 writes it: `2026-11-23T20:33:00.000Z`. Input
 /// may have another offset and another number of decimals.
@@ -23,11 +90,11 @@ pub struct DateTime(pub EventTime);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let refused =
-            || InputValueError::custom("not an RFC 3339 instant such as 2026-11-23T20:33:00Z");
-        let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
-        let at = EventTime(at.as_millisecond());
-        if (EventTime::MIN..=EventTime::MAX).contains(&at) { Ok(Self(at)) } else { Err(refused()) }
+        instant(text).map(Self).map_err(|why| {
+            InputValueError::custom(format!(
+                "{why}; an instant is written as RFC 3339 has it, such as 2026-11-23T20:33:00Z"
+            ))
+        })
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -35,8 +102,9 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        let at = jiff::Timestamp::from_millisecond(self.0.0);
-        at.map_or(Value::Null, |at| Value::String(format!("{at:.3}")))
+        // Not `jiff::Timestamp`, which ends some hours before the year 9999 does.
+        let at = EPOCH.checked_add(SignedDuration::from_millis(self.0.0));
+        at.map_or(Value::Null, |at| Value::String(format!("{at:.3}Z")))
     }
 }
 
@@ -189,6 +257,10 @@ mod tests {
     fn scalars_are_written_in_one_way() {
         check::<DateTime>("2026-11-23T21:33:00+01:00", Some("\"2026-11-23T20:33:00.000Z\""));
         check::<DateTime>("2026-11-23T20:33:00.1239Z", Some("\"2026-11-23T20:33:00.123Z\""));
+        check::<DateTime>("9999-12-31T23:59:59.999Z", Some("\"9999-12-31T23:59:59.999Z\""));
+        check::<DateTime>("0001-01-01T00:00:00Z", Some("\"0001-01-01T00:00:00.000Z\""));
+        check::<DateTime>("1969-12-31t23:59:59.9999z", Some("\"1969-12-31T23:59:59.999Z\""));
+        check::<DateTime>("2016-12-31T23:59:60Z", Some("\"2016-12-31T23:59:59.000Z\""));
         check::<DateTime>("2026-11-23", None);
         check::<DateTime>(5, None);
         check::<Long>(5, Some("5"));
@@ -209,5 +281,28 @@ mod tests {
         check::<Cidr>("::FFFF:192.0.2.1/120", Some("\"192.0.2.0/24\""));
         check::<Cidr>("::ffff:0:0/95", Some("\"::fffe:0:0/95\""));
         check::<Cidr>("10.0.0.0/33", None);
+    }
+
+    #[test]
+    fn an_instant_that_is_refused_says_why() {
+        for (text, why) in [
+            ("", "no year"),
+            ("2026", "no month"),
+            ("2026-11-23", "no time after the date"),
+            ("2026-11-23T20", "no minute"),
+            ("2026-11-23T20:33:00", "no offset"),
+            ("2026-11-23T20:33:00.Z", "no digits"),
+            ("2026-11-23T20:33:00+25:00", "more than 23:59"),
+            ("2026-11-23T20:33:00+0100", "neither"),
+            ("2026-11-23T20:33:00Zx", "neither"),
+            ("2026-02-30T20:33:00Z", "no such day"),
+            ("2026-11-23T24:33:00Z", "no such time"),
+            ("0001-01-01T00:00:00+01:00", "years 1 to 9999"),
+            ("9999-12-31T23:59:59-01:00", "years 1 to 9999"),
+            ("\u{e9}\u{e9}26-11-23T20:33:00Z", "no year"),
+        ] {
+            let refused = instant(text).unwrap_err();
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
     }
 }

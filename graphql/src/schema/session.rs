@@ -116,8 +116,11 @@ impl SessionNode {
     async fn breakdown(
         &self,
         ctx: &Context<'_>,
-        by: BreakdownField,
-        first: Option<i32>,
+        #[graphql(desc = "Which field's values are counted.")] by: BreakdownField,
+        #[graphql(desc = "At most this many values; 0 to 1000, 10 unless given.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
     ) -> Result<Breakdown, ApiError> {
         let first = page::bounded(first, BREAKDOWN_DEFAULT, BREAKDOWN_MAX)?;
@@ -145,8 +148,9 @@ impl SessionNode {
     async fn requests(
         &self,
         ctx: &Context<'_>,
-        filter: Option<RequestFilter>,
-        first: Option<i32>,
+        #[graphql(desc = "Which requests; absent: all.")] filter: Option<RequestFilter>,
+        #[graphql(desc = "At most this many; 0 to 200, 20 unless given.")] first: Option<i32>,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
     ) -> Nullable<RequestConnection> {
         nullable(async {
@@ -174,7 +178,10 @@ impl SessionNode {
     }
 
     /// One request of it by its id.
-    async fn request(&self, id: String) -> Nullable<RequestNode> {
+    async fn request(
+        &self,
+        #[graphql(desc = "The request's own id, not a global one.")] id: String,
+    ) -> Nullable<RequestNode> {
         nullable(async { RequestNode::find(&self.at, self.session.clone(), id, None).await }).await
     }
 }
@@ -237,7 +244,8 @@ impl IdentityNode {
     async fn sessions(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
+        #[graphql(desc = "At most this many; 0 to 200, 20 unless given.")] first: Option<i32>,
+        #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
     ) -> Nullable<SessionConnection> {
         nullable(async {

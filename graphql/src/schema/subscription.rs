@@ -130,10 +130,14 @@ impl Subscription {
     async fn session_changes(
         &self,
         ctx: &Context<'_>,
-        filter: Option<SessionFilter>,
+        #[graphql(desc = "Which sessions; absent: all.")] filter: Option<SessionFilter>,
+        #[graphql(desc = "An epoch that was seen: only what changed after it is told.")]
         since: Option<EpochToken>,
+        #[graphql(desc = "At most this many sessions at first; 0 to 1000, 100 unless given.")]
         snapshot: Option<i32>,
-        interval_ms: Option<i32>,
+        #[graphql(desc = "Least time between two events in milliseconds.")] interval_ms: Option<
+            i32,
+        >,
     ) -> Result<impl Stream<Item = Result<SessionChanges, ApiError>> + use<>, ApiError> {
         let filter = session_filter(filter)?;
         let query = ChangesQuery {
@@ -156,7 +160,8 @@ impl Subscription {
     async fn overview_changes(
         &self,
         ctx: &Context<'_>,
-        range: Option<OverviewRange>,
+        #[graphql(desc = "Which part of event time, in which steps.")] range: Option<OverviewRange>,
+        #[graphql(desc = "Least time between two events; 100 to 3600000, 1000 unless given.")]
         interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<Overview, ApiError>> + use<>, ApiError> {
         let range = range.unwrap_or_default();
@@ -177,6 +182,7 @@ impl Subscription {
     async fn status_changes(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "Least time between two events; 100 to 3600000, 1000 unless given.")]
         interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<Status, ApiError>> + use<>, ApiError> {
         let pace = Pace::new(ctx, interval_ms)?;

@@ -7,6 +7,7 @@
 //! what happens meanwhile is merged in the change feed. Nothing here grows with the slowness of a
 //! client, and a client that does not take a message in time is dropped.
 
+pub mod names;
 pub mod protocol;
 mod writer;
 

@@ -15,3 +15,4 @@ mod schema;
 mod sockets;
 mod subscribers;
 mod support;
+mod values;

@@ -20,9 +20,9 @@ fn the_committed_schema_is_current() {
 }
 
 #[tokio::test]
-async fn every_type_field_and_value_is_described() {
+async fn every_type_field_argument_and_value_is_described() {
     let query = "{ __schema { types { name description kind
-        fields { name description } inputFields { name description }
+        fields { name description args { name description } } inputFields { name description }
         enumValues { name description } } } }";
     let answer = Server::default().data(query, json!({})).await;
     let mut silent = Vec::new();
@@ -36,6 +36,11 @@ async fn every_type_field_and_value_is_described() {
         for described in members.chain([kind]) {
             if described["description"].as_str().unwrap_or_default().is_empty() {
                 silent.push(format!("{name}.{}", described["name"].as_str().unwrap()));
+            }
+            for argument in described["args"].as_array().into_iter().flatten() {
+                if argument["description"].as_str().unwrap_or_default().is_empty() {
+                    silent.push(format!("{name}.{}({})", described["name"], argument["name"]));
+                }
             }
         }
     }

@@ -422,3 +422,24 @@ async fn a_socket_is_told_that_the_server_stops() {
     drop(client);
     tokio::time::timeout(WAIT, served).await.expect("it ends").unwrap().unwrap();
 }
+
+/// Python `gql` looks the header up by this very name.
+#[tokio::test]
+async fn the_names_of_an_accepting_answer_are_written_as_the_standard_has_them() {
+    let (_mock, url) = start(ServerOptions::default()).await;
+    let host = url.split('/').nth(2).unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!(
+        "GET /graphql HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::time::timeout(WAIT, stream.read_u8()).await.unwrap().unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.contains("\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"), "{head}");
+    assert!(head.contains("\r\nSec-WebSocket-Accept: "), "{head}");
+}
