@@ -1,30 +1,80 @@
-//! The reference clients of GraphQL (Node) against the real program: audits of GraphQL over HTTP,
-//! subscriptions that resume or are slow to read, queries, mutations and pushes.
+//! Clients of GraphQL that this project did not write, against the real program.
+//!
+//! The reference clients (Node): audits of GraphQL over HTTP, subscriptions that resume or are slow
+//! to read, queries, mutations and pushes. And clients that generate or check code: Relay,
+//! graphql-codegen, gql.tada, ariadne-codegen; Apollo, urql and Python gql run. All are pinned.
 //!
 //! The checks are in `e2e/`; this runs them with the program that was just built. Where there is no
-//! Node, it says so and checks nothing.
+//! Node, or no Python with `venv`, it says so and checks nothing; where they are and their packages
+//! cannot be installed, it fails.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e")
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    let ran = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.is_ok_and(|status| status.success())
+}
+
+/// Runs a command that installs packages.
+fn install(what: &str, command: &mut Command) {
+    let done = command.status().unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(done.success(), "{what} failed: are the npm and PyPI registries reachable from here?");
+}
+
+fn node_modules(directory: &Path) {
+    if !directory.join("node_modules/.package-lock.json").exists() {
+        let arguments = ["ci", "--no-audit", "--no-fund", "--silent"];
+        let what = format!("`npm ci` in {}", directory.display());
+        install(&what, Command::new("npm").args(arguments).current_dir(directory));
+    }
+}
+
+/// The Python of an environment with pinned packages, kept below the target directory.
+fn python(name: &str) -> PathBuf {
+    let requirements = directory().join("python").join(format!("requirements-{name}.txt"));
+    let wanted = std::fs::read(&requirements).expect("the requirements are there");
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"));
+    let (program, installed) = (home.join("bin/python"), home.join("installed.txt"));
+    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        install("`python3 -m venv`", Command::new("python3").args(["-m", "venv"]).arg(&home));
+        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        install("`pip install`", Command::new(&program).args(arguments).arg(&requirements));
+        std::fs::write(&installed, &wanted).expect("the environment can be written to");
+    }
+    program
+}
+
+fn run(directory: &Path, environment: &[(&str, PathBuf)]) {
+    let mut node = Command::new("node");
+    node.arg("run.mjs").env("SPOOR", env!("CARGO_BIN_EXE_spoor")).current_dir(directory);
+    node.envs(environment.iter().map(|(name, value)| (name, value)));
+    let checked = node.status().expect("node runs");
+    assert!(checked.success(), "a check failed; its output is above");
+}
 
 #[test]
 fn the_reference_clients_are_content() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
-    let node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
-    if !node.is_ok_and(|status| status.success()) {
+    if !works("node", &["--version"]) {
         eprintln!("SKIPPED: there is no `node` here, so the API was checked by no client");
         return;
     }
-    if !dir.join("node_modules").exists() {
-        let npm = ["ci", "--no-audit", "--no-fund", "--silent"];
-        let installed = Command::new("npm").args(npm).current_dir(&dir).status().expect("npm runs");
-        assert!(installed.success(), "`npm ci` in tests/e2e failed");
+    node_modules(&directory());
+    run(&directory(), &[]);
+}
+
+#[test]
+fn clients_that_generate_code_compile_and_run() {
+    if !works("node", &["--version"]) || !works("python3", &["-c", "import ensurepip, venv"]) {
+        eprintln!("SKIPPED: there is no `node`, or no `python3` with `venv`: see .ci/deps");
+        return;
     }
-    let checked = Command::new("node")
-        .arg("run.mjs")
-        .env("SPOOR", env!("CARGO_BIN_EXE_spoor"))
-        .current_dir(&dir)
-        .status()
-        .expect("node runs");
-    assert!(checked.success(), "a check failed; its output is above");
+    let clients = directory().join("clients");
+    node_modules(&clients);
+    run(&clients, &[("PYTHON_GQL", python("gql")), ("PYTHON_ARIADNE", python("ariadne"))]);
 }
