@@ -1,4 +1,4 @@
-# Spoor: `make run` to see it, `make test` to trust it, `make bench` to measure it.
+# Spoor: `make run` to see it, `make test` to trust it, `make check` while you change it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,13 +6,15 @@ SHELL := /bin/bash
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The branch whose difference to the working tree `make check` looks at.
+BASE := main
 
-.PHONY: help deps build run test lint deny unit audit bench
+.PHONY: help deps build run test check lint deny audit bench
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-deps:
+deps: ## install what apt has and this machine lacks: a C++ compiler, libclang, curl
 	@.ci/deps
 
 build: deps ## build the program
@@ -21,21 +23,23 @@ build: deps ## build the program
 run: build ## start a server on loopback with generated live traffic, and say what to try
 	@configs/demo.sh $(TARGET)/release/spoor
 
-test: lint deny unit ## everything that is checked
+# The reference clients of GraphQL (Node) are among the tests; npm fetches them once. The feature
+# `failpoints` is for the tests that kill processes; programs built without it have no fail points.
+test: deps ## every test, in the release profile
+	@.ci/deps node
+	cargo test --release --locked --workspace --features failpoints
+	cargo test --release --locked -p spoor-operators --features abomonation --lib --test sessionize_model
 
-lint: deps
+check: ## format, lint and tests of the packages that differ from BASE=main; debug profile
+	@.ci/check $(BASE)
+
+lint: deps ## format and lint of everything, as continuous integration does
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-deny: deps
+deny: deps ## licences and origins of dependencies (installs cargo-deny once)
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny check bans licenses sources
-
-# The reference clients of GraphQL (Node) are among the tests; npm fetches them once.
-unit: deps
-	@.ci/deps node
-	cargo test --release --locked --workspace
-	cargo test --release --locked -p spoor-operators --features abomonation --lib --test sessionize_model
 
 audit: deps ## known vulnerabilities of dependencies (needs the network)
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked

@@ -5,12 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::pages::{blocks, page, path, rows};
 use spoor_dataflow::config::{self, Config};
 use spoor_dataflow::decode::{self, Decoder, Format, Mapping};
 use spoor_dataflow::engine::limits as engine;
@@ -21,37 +23,6 @@ use spoor_graphql::schema::page::PAGE_MAX;
 use spoor_operators::point::{self, Bodies, Point};
 use spoor_operators::request;
 use spoor_operators::rules::check as rules;
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-fn page(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// The fenced blocks of a language, in order.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let begin = format!("```{language}\n");
-    let block = |part: &str| part.split("\n```").next().unwrap_or_default().to_owned();
-    page.split(&begin).skip(1).map(block).collect()
-}
-
-/// The cells of a page's table rows, without headings.
-fn rows(page: &str) -> Vec<Vec<String>> {
-    let cells = |line: &str| -> Vec<String> {
-        let line = line.replace("\\|", "\u{1}");
-        let cells = line.trim_matches('|').split(" | ");
-        cells.map(|cell| cell.replace('\u{1}', "|").trim().to_owned()).collect()
-    };
-    let lines: Vec<&str> = page.lines().collect();
-    let is_row = |at: usize| {
-        lines[at].starts_with("| ")
-            && !lines[at].starts_with("| ---")
-            && !lines.get(at + 1).is_some_and(|next| next.starts_with("| ---"))
-    };
-    (0..lines.len()).filter(|at| is_row(*at)).map(|at| cells(lines[at])).collect()
-}
 
 /// What a text decodes to: a line for each record, good or bad.
 fn decoded(text: &str, format: Format) -> Vec<String> {

@@ -7,6 +7,8 @@
 //! day of traffic, whose second half comes a gap after the first, more or less: old days are dropped
 //! all the time, and a change of the gap moves requests.
 //!
+//! Release builds need the feature `failpoints`; without it these tests are reported as ignored.
+//!
 //! `SPOOR_KILLS` sets the number of kills (default 30 in all), `SPOOR_KILL_SEED` what happens when.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -435,6 +437,10 @@ fn killed(processes: usize, kills: u64, seed: u64) {
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn processes_killed_and_brought_to_other_numbers_end_with_the_sessions_of_a_batch_run() {
     let kills = environment("SPOOR_KILLS", 30).div_ceil(5) as usize;
     let mut story = Story::new(environment("SPOOR_KILL_SEED", 13));
@@ -448,11 +454,19 @@ fn processes_killed_and_brought_to_other_numbers_end_with_the_sessions_of_a_batc
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn one_process_killed_again_and_again_ends_with_the_sessions_of_a_batch_run() {
     killed(1, environment("SPOOR_KILLS", 30).div_ceil(3), environment("SPOOR_KILL_SEED", 11));
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn two_processes_killed_again_and_again_end_with_the_sessions_of_a_batch_run() {
     killed(2, environment("SPOOR_KILLS", 30) * 2 / 3, environment("SPOOR_KILL_SEED", 12));
 }

@@ -47,6 +47,10 @@ fn check_end(process: &mut Process, status: i32, says: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn a_panic_of_any_thread_ends_the_process() {
     for (fault, says) in [
         ("panic-worker", "the worker panicked"),
@@ -75,6 +79,10 @@ fn a_panic_of_any_thread_ends_the_process() {
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn a_thread_that_hangs_does_not_keep_the_process_from_ending() {
     for (fault, status, says) in [
         ("hang-committer", 1, "committer did not end within"),
@@ -92,6 +100,10 @@ fn a_thread_that_hangs_does_not_keep_the_process_from_ending() {
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn without_its_control_socket_a_process_ends_as_with_it() {
     for (fault, status) in [(None, 0), (Some("panic-coordinator"), 1)] {
         let site = Site::new(CONFIG);
@@ -233,6 +245,10 @@ fn when_a_process_is_stopped_the_others_say_which_and_end() {
 }
 
 #[test]
+#[cfg_attr(
+    not(any(debug_assertions, feature = "failpoints")),
+    ignore = "needs fail points: cargo test --release --features failpoints, or `make test`"
+)]
 fn a_process_that_panics_takes_the_others_with_it_and_they_say_why() {
     let site = Site::new(CONFIG);
     let addresses = site.addresses(3);

@@ -3,14 +3,19 @@
 //!
 //! `SPOOR_FAILPOINT=name` in the environment aborts the process at once when it comes to that
 //! place, `name:n` when it comes there for the n-th time. At a place called `panic-...` the thread
-//! panics instead, at one called `hang-...` it never goes on. The variable is read once. Without it
-//! a place costs one load of an atomic. A testing aid, and nothing else.
+//! panics instead, at one called `hang-...` it never goes on. The variable is read once.
+//!
+//! A testing aid: only debug builds and builds with the feature `failpoints` have it. Everywhere
+//! else [`hit`] is empty and [`warn_if_absent`] says that the variable has no effect.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// The environment variable.
 pub const VARIABLE: &str = "SPOOR_FAILPOINT";
+
+/// Whether this build has fail points.
+pub const ENABLED: bool = cfg!(any(debug_assertions, feature = "failpoints"));
 
 /// All places, in the order an epoch comes to them.
 pub const POINTS: [&str; 9] = [
@@ -53,8 +58,15 @@ struct Armed {
 /// [`FAULTS`].
 #[inline]
 pub fn hit(point: &str) {
-    if STATE.load(Ordering::Relaxed) != OFF {
+    if ENABLED && STATE.load(Ordering::Relaxed) != OFF {
         passed(point);
+    }
+}
+
+/// Logs a warning when the environment names a fail point and this build has none.
+pub fn warn_if_absent() {
+    if !ENABLED && std::env::var_os(VARIABLE).is_some_and(|asked| !asked.is_empty()) {
+        tracing::warn!("{VARIABLE} has no effect: this build is without the feature `failpoints`");
     }
 }
 

@@ -77,6 +77,7 @@ pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
 
 /// Runs a command to its end.
 pub fn run(command: Command) -> Result<(), Failure> {
+    spoor_dataflow::failpoint::warn_if_absent();
     match command {
         Command::Generate(args) => generate::run(&args),
         Command::Rules(RulesCommand::Check { file }) => rules::check(&file),

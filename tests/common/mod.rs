@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod engines;
+pub mod pages;
 pub mod server;
 
 use std::io::{Read as _, Write as _};
