@@ -27,11 +27,27 @@ fn install(what: &str, command: &mut Command) {
     assert!(done.success(), "{what} failed: are the npm and PyPI registries reachable from here?");
 }
 
-fn node_modules(directory: &Path) {
-    if !directory.join("node_modules/.package-lock.json").exists() {
-        let arguments = ["ci", "--no-audit", "--no-fund", "--silent"];
-        let what = format!("`npm ci` in {}", directory.display());
-        install(&what, Command::new("npm").args(arguments).current_dir(directory));
+/// The packages of a directory as its lock file pins them. They are kept below the target directory,
+/// where a later checkout finds them, and linked to from where Node looks for them.
+fn node_modules(directory: &Path, name: &str) {
+    let lock = std::fs::read(directory.join("package-lock.json")).expect("the lock file is there");
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("node-{name}"));
+    let installed = home.join("installed.json");
+    if std::fs::read(&installed).ok().as_ref() != Some(&lock) {
+        std::fs::create_dir_all(&home).expect("the target directory can be written to");
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(directory.join(file), home.join(file)).expect("the file can be copied");
+        }
+        let arguments = ["ci", "--no-audit", "--no-fund", "--silent", "--prefer-offline"];
+        let what = format!("`npm ci` in {}", home.display());
+        install(&what, Command::new("npm").args(arguments).current_dir(&home));
+        std::fs::write(&installed, &lock).expect("the target directory can be written to");
+    }
+    let (packages, link) = (home.join("node_modules"), directory.join("node_modules"));
+    if std::fs::read_link(&link).ok().as_ref() != Some(&packages) {
+        let removed = std::fs::remove_file(&link).or_else(|_| std::fs::remove_dir_all(&link));
+        drop(removed); // Often there was none; if it is in the way, linking fails.
+        std::os::unix::fs::symlink(&packages, &link).expect("the packages can be linked to");
     }
 }
 
@@ -64,7 +80,7 @@ fn the_reference_clients_are_content() {
         eprintln!("SKIPPED: there is no `node` here, so the API was checked by no client");
         return;
     }
-    node_modules(&directory());
+    node_modules(&directory(), "reference");
     run(&directory(), &[]);
 }
 
@@ -75,6 +91,6 @@ fn clients_that_generate_code_compile_and_run() {
         return;
     }
     let clients = directory().join("clients");
-    node_modules(&clients);
+    node_modules(&clients, "clients");
     run(&clients, &[("PYTHON_GQL", python("gql")), ("PYTHON_ARIADNE", python("ariadne"))]);
 }

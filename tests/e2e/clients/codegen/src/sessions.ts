@@ -18,7 +18,7 @@ export const changes = graphql(`
 `);
 
 export const variables: VariablesOf<typeof sessions> = {
-  filter: { time: { from: '2026-11-23T20:33:00Z' }, request: { statusClass: ['SERVER_ERROR'] as never } },
+  filter: { time: { from: '2026-11-23T20:33:00Z' }, request: { statusClass: ['SERVER_ERROR'] } },
   first: 5,
 };
 
