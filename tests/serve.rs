@@ -201,6 +201,8 @@ fn a_pipe_that_nobody_writes_to_holds_nothing_up() {
     assert_eq!(server.stop(), Some(0));
     let config = config(dir.path(), "pipe", "file", &pipe);
     let server = Server::start(&state, &["--config", &config]);
+    // Once it answers, it also listens to signals.
+    assert_eq!(names(&server), ["pipe"]);
     assert_eq!(server.stop(), Some(0));
     let server = Server::start(&state, &["--config", &config]);
     fs::write(&pipe, lines(0..3)).unwrap();
