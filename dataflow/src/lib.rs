@@ -8,14 +8,11 @@ pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod failpoint;
-pub mod lineage;
-pub mod patience;
-pub mod query;
 pub mod replay;
 pub mod reshape;
-pub mod service;
 pub mod sorted;
 pub mod source;
 pub mod store;
-pub mod values;
 pub mod verify;
+
+pub use spoor_api::{codes, lineage, patience, query, service, values};

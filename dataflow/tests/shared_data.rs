@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use spoor_dataflow::codes::RefusalCode;
 use spoor_dataflow::config::Config;
-use spoor_dataflow::decode::{BadCode, Decoder, Format, Mapping};
+use spoor_dataflow::decode::{Decoder, Format, Mapping};
 use spoor_dataflow::source::opening::Stop;
 use spoor_dataflow::source::{self, Next, SourceSpec};
 
@@ -30,7 +31,7 @@ fn data() -> Option<PathBuf> {
 struct Seen {
     format: String,
     good: u64,
-    bad: BTreeMap<BadCode, u64>,
+    bad: BTreeMap<RefusalCode, u64>,
     with_client: u64,
     statuses: BTreeMap<u16, u64>,
     first_id: String,

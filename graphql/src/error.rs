@@ -5,8 +5,8 @@
 //! client gets of it.
 
 use async_graphql::{Response, ServerError};
-use spoor_dataflow::lineage::EpochToken;
-use spoor_dataflow::service::ServiceError;
+use spoor_api::lineage::EpochToken;
+use spoor_api::service::ServiceError;
 
 /// `extensions.code` of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
 use serde_json::Value;
-use spoor_dataflow::service::Services;
+use spoor_api::service::Services;
 use tokio::sync::Semaphore;
 
 use crate::budget::{Budget, Budgets};

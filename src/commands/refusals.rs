@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use spoor_dataflow::codes::RefusalCode;
 use spoor_dataflow::decode::compress;
 use spoor_dataflow::query::{RecordPlace, Refusal, Refusals};
 
@@ -19,7 +20,7 @@ const READ_BYTES: usize = 1 << 16;
 /// Tells the first refused record of each code and source on standard error.
 pub fn tell(sources: &[(String, Refusals)]) {
     for (source, refusals) in sources.iter().take(SOURCES_MAX) {
-        let mut told: Vec<(&String, &Refusal)> = refusals.0.iter().collect();
+        let mut told: Vec<(&RefusalCode, &Refusal)> = refusals.0.iter().collect();
         told.sort_by_key(|(_, refusal)| refusal.first);
         let bytes = told.iter().filter_map(|(_, refusal)| match refusal.first {
             RecordPlace::Byte(at) => Some(at),

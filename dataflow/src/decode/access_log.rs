@@ -14,9 +14,10 @@ use std::borrow::Cow;
 
 use spoor_operators::request::Request;
 
-use super::error::{BadCode, Refusal};
+use super::error::Refusal;
 use super::json::bad_field;
 use super::{timestamp, value};
+use crate::codes::RefusalCode;
 
 /// Request header that keeps the referrer.
 pub const REFERER: &str = "referer";
@@ -82,7 +83,7 @@ fn read_request_line<'a>(line: &'a str, request: &mut Request<'a>) -> Result<(),
 
 fn bad_line(missing: &str) -> Refusal {
     Refusal {
-        code: BadCode::BadLine,
+        code: RefusalCode::BadLine,
         reason: format!("not an access log line: it has no {missing}"),
     }
 }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn seen(line: &str) -> Result<String, BadCode> {
+    fn seen(line: &str) -> Result<String, RefusalCode> {
         let mut request = Request::default();
         read(line, &mut request).map_err(|refusal| refusal.code)?;
         let headers: Vec<String> =
@@ -161,7 +162,7 @@ mod tests {
         ))
     }
 
-    fn check(line: &str, expected: Result<&str, BadCode>) {
+    fn check(line: &str, expected: Result<&str, RefusalCode>) {
         assert_eq!(seen(line), expected.map(str::to_owned), "{line}");
     }
 
@@ -213,21 +214,21 @@ mod tests {
     fn lines_that_are_bad_and_why() {
         let time = "[20/Feb/2016:00:00:45 -0500]";
         for (line, code) in [
-            ("".to_owned(), BadCode::BadLine),
-            ("{}".to_owned(), BadCode::BadLine),
-            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 200"#), BadCode::BadLine),
-            (format!(r#"1.2.3.4 - - {time} GET / 200 1"#), BadCode::BadLine),
-            (format!(r#"1.2.3.4 - {time} "GET / HTTP/1.1" 200 1"#), BadCode::BadLine),
-            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1"#), BadCode::BadLine),
-            (format!(r#"1.2.3.4 - - {time} "-" 408 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "GET HTTP/1.1" 400 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "\x16\x03\x01" 400 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "" 400 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 1000 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" +20 0"#), BadCode::BadField),
-            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 200 1.5"#), BadCode::BadField),
-            (format!(r#"1.2.3.4:80 - - {time} "GET / HTTP/1.1" 200 1"#), BadCode::BadField),
-            (r#"1.2.3.4 - - [today] "GET / HTTP/1.1" 200 1"#.to_owned(), BadCode::BadField),
+            ("".to_owned(), RefusalCode::BadLine),
+            ("{}".to_owned(), RefusalCode::BadLine),
+            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 200"#), RefusalCode::BadLine),
+            (format!(r#"1.2.3.4 - - {time} GET / 200 1"#), RefusalCode::BadLine),
+            (format!(r#"1.2.3.4 - {time} "GET / HTTP/1.1" 200 1"#), RefusalCode::BadLine),
+            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1"#), RefusalCode::BadLine),
+            (format!(r#"1.2.3.4 - - {time} "-" 408 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "GET HTTP/1.1" 400 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "\x16\x03\x01" 400 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "" 400 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 1000 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" +20 0"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4 - - {time} "GET / HTTP/1.1" 200 1.5"#), RefusalCode::BadField),
+            (format!(r#"1.2.3.4:80 - - {time} "GET / HTTP/1.1" 200 1"#), RefusalCode::BadField),
+            (r#"1.2.3.4 - - [today] "GET / HTTP/1.1" 200 1"#.to_owned(), RefusalCode::BadField),
         ] {
             check(&line, Err(code));
         }

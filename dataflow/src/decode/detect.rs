@@ -7,8 +7,8 @@ use spoor_operators::request::Request;
 
 use super::Format;
 use super::access_log;
-use super::error::BadCode;
 use super::json;
+use crate::codes::RefusalCode;
 
 /// Bytes of the uncompressed stream that are looked at.
 pub const DETECT_BYTES: usize = 1 << 16;
@@ -75,7 +75,7 @@ fn of_line(line: &str) -> Option<Format> {
 fn of_log_line(line: &str) -> Option<Format> {
     let mut request = Request::default();
     match access_log::read(line, &mut request) {
-        Err(refusal) if refusal.code == BadCode::BadLine => None,
+        Err(refusal) if refusal.code == RefusalCode::BadLine => None,
         _ if line.matches('"').count() < 4 => Some(Format::Common),
         _ => Some(Format::Combined),
     }

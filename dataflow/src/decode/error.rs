@@ -4,62 +4,15 @@
 //! ingest answers); the reason names the field and what it has to be, and never repeats a value,
 //! which might be secret.
 
-use std::fmt;
 use std::ops::Range;
 
-/// Why a record was refused. Closed: new reasons map onto one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BadCode {
-    /// Not JSON, or not an object.
-    BadJson,
-    /// Bytes that are not UTF-8 where JSON was expected.
-    BadUtf8,
-    /// A required field is absent.
-    MissingField,
-    /// A field has a wrong type or value.
-    BadField,
-    /// A line that is not of the access log's format.
-    BadLine,
-    /// A record longer than [`crate::source::RECORD_BYTES_MAX`].
-    TooLong,
-}
-
-impl BadCode {
-    /// Every code.
-    pub const ALL: [Self; 6] = [
-        Self::BadJson,
-        Self::BadUtf8,
-        Self::MissingField,
-        Self::BadField,
-        Self::BadLine,
-        Self::TooLong,
-    ];
-
-    /// As dead letters and answers show it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadJson => "bad_json",
-            Self::BadUtf8 => "bad_utf8",
-            Self::MissingField => "missing_field",
-            Self::BadField => "bad_field",
-            Self::BadLine => "bad_line",
-            Self::TooLong => "too_long",
-        }
-    }
-}
-
-impl fmt::Display for BadCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::codes::RefusalCode;
 
 /// A code with its reason, before the record's place is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Closed code.
-    pub code: BadCode,
+    pub code: RefusalCode,
     /// In words.
     pub reason: String,
 }
@@ -76,7 +29,7 @@ impl Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
     /// Closed code.
-    pub code: BadCode,
+    pub code: RefusalCode,
     /// In words: the field and what it has to be.
     pub reason: String,
     /// Where the record begins in the uncompressed source; of a HAR, the entry's index.

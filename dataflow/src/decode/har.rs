@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use spoor_operators::request::{Body, Fields, Message, Request};
 
-use super::error::{BadCode, Refusal};
+use super::error::Refusal;
 use super::json::{self, Object, bad_field, is_null};
 use super::{timestamp, value};
+use crate::codes::RefusalCode;
 
 /// The entries of an archive.
 ///
@@ -128,7 +129,7 @@ fn text<'a>(of: &Object<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Refusal
 }
 
 fn missing(name: &str) -> Refusal {
-    Refusal { code: BadCode::MissingField, reason: format!("`{name}` is missing") }
+    Refusal { code: RefusalCode::MissingField, reason: format!("`{name}` is missing") }
 }
 
 #[cfg(test)]
@@ -164,11 +165,11 @@ mod tests {
     #[test]
     fn what_is_no_archive_says_why() {
         for (text, code) in [
-            ("[]", BadCode::BadJson),
-            ("{\"log\":{\"entries\":[{}", BadCode::BadJson),
-            ("{}", BadCode::MissingField),
-            (r#"{"log":{}}"#, BadCode::MissingField),
-            (r#"{"log":{"entries":{}}}"#, BadCode::BadField),
+            ("[]", RefusalCode::BadJson),
+            ("{\"log\":{\"entries\":[{}", RefusalCode::BadJson),
+            ("{}", RefusalCode::MissingField),
+            (r#"{"log":{}}"#, RefusalCode::MissingField),
+            (r#"{"log":{"entries":{}}}"#, RefusalCode::BadField),
         ] {
             assert_eq!(entries(text).unwrap_err().code, code, "{text}");
         }

@@ -11,7 +11,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{BadCode, Refusal};
+use super::error::Refusal;
+use crate::codes::RefusalCode;
 
 /// An object's entries as they came, without those that a later one of the same name replaces.
 #[derive(Debug, Default)]
@@ -73,11 +74,11 @@ fn keep_last<'a, V>(mut entries: Vec<(Cow<'a, str>, V)>) -> Vec<(Cow<'a, str>, V
 /// A text that is one JSON object.
 ///
 /// # Errors
-/// [`BadCode::BadJson`].
+/// [`RefusalCode::BadJson`].
 pub fn object(text: &str) -> Result<Object<'_>, Refusal> {
     if !text.trim_ascii_start().starts_with('{') {
         let reason = "has to be one JSON object".into();
-        return Err(Refusal { code: BadCode::BadJson, reason });
+        return Err(Refusal { code: RefusalCode::BadJson, reason });
     }
     serde_json::from_str(text).map_err(|error| bad_json(&error))
 }
@@ -85,13 +86,13 @@ pub fn object(text: &str) -> Result<Object<'_>, Refusal> {
 /// What a syntax error is called.
 #[must_use]
 pub fn bad_json(error: &serde_json::Error) -> Refusal {
-    Refusal { code: BadCode::BadJson, reason: format!("not JSON: {error}") }
+    Refusal { code: RefusalCode::BadJson, reason: format!("not JSON: {error}") }
 }
 
 /// A field of a wrong type or value.
 #[must_use]
 pub fn bad_field(name: &str, must: &str) -> Refusal {
-    Refusal { code: BadCode::BadField, reason: format!("`{name}` {must}") }
+    Refusal { code: RefusalCode::BadField, reason: format!("`{name}` {must}") }
 }
 
 /// Whether it is `null`, which is the same as absence.
@@ -103,7 +104,7 @@ pub fn is_null(raw: &RawValue) -> bool {
 /// A string.
 ///
 /// # Errors
-/// [`BadCode::BadField`] for another type, [`BadCode::BadJson`] for half a surrogate pair.
+/// [`RefusalCode::BadField`] for another type, [`RefusalCode::BadJson`] for half a surrogate pair.
 pub fn string<'a>(name: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
     if !raw.get().starts_with('"') {
         return Err(bad_field(name, "has to be a string"));
@@ -114,7 +115,7 @@ pub fn string<'a>(name: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Refusal
 /// An integer of JSON: digits, with a sign if it may be negative, and no fraction or exponent.
 ///
 /// # Errors
-/// [`BadCode::BadField`].
+/// [`RefusalCode::BadField`].
 pub fn integer<N: std::str::FromStr>(name: &str, raw: &RawValue, must: &str) -> Result<N, Refusal> {
     raw.get().parse().map_err(|_| bad_field(name, must))
 }
@@ -122,7 +123,7 @@ pub fn integer<N: std::str::FromStr>(name: &str, raw: &RawValue, must: &str) -> 
 /// A number.
 ///
 /// # Errors
-/// [`BadCode::BadField`].
+/// [`RefusalCode::BadField`].
 pub fn number(name: &str, raw: &RawValue, must: &str) -> Result<f64, Refusal> {
     let digits = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let parsed = if digits { raw.get().parse().ok() } else { None };
@@ -132,7 +133,7 @@ pub fn number(name: &str, raw: &RawValue, must: &str) -> Result<f64, Refusal> {
 /// `true` or `false`.
 ///
 /// # Errors
-/// [`BadCode::BadField`].
+/// [`RefusalCode::BadField`].
 pub fn boolean(name: &str, raw: &RawValue) -> Result<bool, Refusal> {
     raw.get().parse().map_err(|_| bad_field(name, "has to be true or false"))
 }
@@ -140,7 +141,7 @@ pub fn boolean(name: &str, raw: &RawValue) -> Result<bool, Refusal> {
 /// An object.
 ///
 /// # Errors
-/// [`BadCode::BadField`].
+/// [`RefusalCode::BadField`].
 pub fn inner<'a>(name: &str, raw: &'a RawValue) -> Result<Object<'a>, Refusal> {
     if !raw.get().starts_with('{') {
         return Err(bad_field(name, "has to be an object"));
@@ -151,7 +152,7 @@ pub fn inner<'a>(name: &str, raw: &'a RawValue) -> Result<Object<'a>, Refusal> {
 /// An array.
 ///
 /// # Errors
-/// [`BadCode::BadField`].
+/// [`RefusalCode::BadField`].
 pub fn array<'a>(name: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, Refusal> {
     if !raw.get().starts_with('[') {
         return Err(bad_field(name, "has to be an array"));
@@ -162,7 +163,7 @@ pub fn array<'a>(name: &str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, Ref
 /// The array at a pointer of a document.
 ///
 /// # Errors
-/// [`BadCode::MissingField`], [`BadCode::BadField`].
+/// [`RefusalCode::MissingField`], [`RefusalCode::BadField`].
 pub fn records<'a>(document: &'a RawValue, pointer: &str) -> Result<Vec<&'a RawValue>, Refusal> {
     let mut at = document;
     for token in pointer.split('/').skip(1) {
@@ -170,7 +171,7 @@ pub fn records<'a>(document: &'a RawValue, pointer: &str) -> Result<Vec<&'a RawV
         let Object(entries) = inner(pointer, at)?;
         let found = entries.iter().find(|(name, _)| *name == token).map(|(_, raw)| *raw);
         at = found.ok_or_else(|| Refusal {
-            code: BadCode::MissingField,
+            code: RefusalCode::MissingField,
             reason: format!("`{pointer}` is missing"),
         })?;
     }

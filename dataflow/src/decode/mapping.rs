@@ -15,9 +15,10 @@ use serde_json::Value;
 use spoor_operators::request::{Body, Fields, ID_BYTES_MAX, Request};
 use spoor_operators::time::EventTime;
 
-use super::error::{BadCode, Refusal};
+use super::error::Refusal;
 use super::json::bad_field;
 use super::{timestamp, value};
+use crate::codes::RefusalCode;
 use crate::config::{self, Templates, TimeUnit};
 
 /// A mapping of the fields of a JSON log onto the record, ready to apply.
@@ -183,7 +184,7 @@ impl Mapping {
     ) -> Result<(), Refusal> {
         if !root.is_object() {
             let reason = "has to be a JSON object".into();
-            return Err(Refusal { code: BadCode::BadJson, reason });
+            return Err(Refusal { code: RefusalCode::BadJson, reason });
         }
         let (mut ts, mut url) = (None, Cow::Borrowed(""));
         for (field, choice) in &self.fields {
@@ -330,7 +331,7 @@ impl Mapping {
 }
 
 fn missing(name: &str) -> Refusal {
-    Refusal { code: BadCode::MissingField, reason: format!("`{name}` is missing") }
+    Refusal { code: RefusalCode::MissingField, reason: format!("`{name}` is missing") }
 }
 
 fn body<'v>(pointer: Option<&str>, root: &'v Value) -> Body<'v> {
@@ -419,7 +420,7 @@ mod tests {
         x-key = "{/who/key~1id}"
     "#;
 
-    fn check(line: &str, expected: Result<&str, BadCode>) {
+    fn check(line: &str, expected: Result<&str, RefusalCode>) {
         let mapping = mapping(PLAIN).unwrap();
         let root = serde_json::from_str(line).unwrap();
         let mut request = Request::default();
@@ -456,13 +457,13 @@ mod tests {
 
     #[test]
     fn what_breaks_the_rules_of_the_record_is_bad() {
-        check("[]", Err(BadCode::BadJson));
-        check(r#"{"verb":"GET","url":"/"}"#, Err(BadCode::MissingField));
-        check(r#"{"at":0,"verb":"GET","service":"s"}"#, Err(BadCode::MissingField));
-        check(r#"{"at":"soon","verb":"GET","url":"/"}"#, Err(BadCode::BadField));
-        check(r#"{"at":0,"verb":"G T","url":"/"}"#, Err(BadCode::BadField));
-        check(r#"{"at":0,"verb":"GET","url":"nowhere"}"#, Err(BadCode::BadField));
-        check(r#"{"at":0,"verb":"GET","url":"/","took":-1}"#, Err(BadCode::BadField));
+        check("[]", Err(RefusalCode::BadJson));
+        check(r#"{"verb":"GET","url":"/"}"#, Err(RefusalCode::MissingField));
+        check(r#"{"at":0,"verb":"GET","service":"s"}"#, Err(RefusalCode::MissingField));
+        check(r#"{"at":"soon","verb":"GET","url":"/"}"#, Err(RefusalCode::BadField));
+        check(r#"{"at":0,"verb":"G T","url":"/"}"#, Err(RefusalCode::BadField));
+        check(r#"{"at":0,"verb":"GET","url":"nowhere"}"#, Err(RefusalCode::BadField));
+        check(r#"{"at":0,"verb":"GET","url":"/","took":-1}"#, Err(RefusalCode::BadField));
     }
 
     #[test]

@@ -29,8 +29,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use spoor_operators::request::Request;
 
+use crate::codes::RefusalCode;
+
+pub use error::BadRecord;
 use error::Refusal;
-pub use error::{BadCode, BadRecord};
 pub use formats::Formats;
 pub use mapping::Mapping;
 
@@ -340,7 +342,7 @@ fn tree(text: &str) -> Result<Value, Refusal> {
 
 fn too_long() -> Refusal {
     let reason = format!("the record has more than {RECORD_BYTES_MAX} bytes");
-    Refusal { code: BadCode::TooLong, reason }
+    Refusal { code: RefusalCode::TooLong, reason }
 }
 
 /// Whether a record is short enough to be read.
@@ -358,7 +360,7 @@ fn without_mark(text: &str) -> &str {
 }
 
 fn not_utf8() -> Refusal {
-    Refusal { code: BadCode::BadUtf8, reason: "JSON has to be UTF-8".into() }
+    Refusal { code: RefusalCode::BadUtf8, reason: "JSON has to be UTF-8".into() }
 }
 
 /// A line of a chunk, without its line feed.

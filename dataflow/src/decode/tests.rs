@@ -104,7 +104,7 @@ fn a_line_that_is_too_long_is_one_bad_record() {
             let bad = record.unwrap_err();
             seen.push((bad.code, bad.offset, raw.to_vec()));
         });
-        assert_eq!(seen, [(BadCode::TooLong, 7, b"{\"id\":".to_vec())]);
+        assert_eq!(seen, [(RefusalCode::TooLong, 7, b"{\"id\":".to_vec())]);
     }
 }
 

@@ -17,6 +17,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
+use crate::codes::RefusalCode;
 use crate::decode::{Decoder, Format, refused};
 use crate::engine::limits::{DEAD_LETTERS_PER_CHUNK_MAX, PUSH_ERRORS_MAX};
 use crate::engine::plan::{EpochPlan, Outcomes, Plan, Task};
@@ -87,7 +88,7 @@ impl ChunkReader {
                     reading.outcomes.counts.bad += 1;
                     let (rules, format) = (&plan.rules, &task.chunk.format);
                     let place = (bad.offset, bad.line);
-                    reading.refuse(bad.code.as_str(), &bad.reason, place, || {
+                    reading.refuse(bad.code, &bad.reason, place, || {
                         refused::bad(format, raw, rules, scratch)
                     });
                 }
@@ -173,8 +174,8 @@ impl<'a> Reading<'a> {
             false => 0,
         };
         let (code, reason) = match late {
-            Late::Future => ("future", "its time is ahead of the wall clock"),
-            Late::Expired => ("expired", "retention has dropped its day"),
+            Late::Future => (RefusalCode::Future, "its time is ahead of the wall clock"),
+            Late::Expired => (RefusalCode::Expired, "retention has dropped its day"),
         };
         let rules = &self.plan.rules;
         self.refuse(code, reason, (offset, line), || refused::good(request, rules, scratch));
@@ -183,7 +184,7 @@ impl<'a> Reading<'a> {
     /// `place`: offset and line; `shown`: what is kept of the record, without its secrets.
     fn refuse(
         &mut self,
-        code: &'static str,
+        code: RefusalCode,
         reason: &str,
         place: (u64, u64),
         shown: impl FnOnce() -> Vec<u8>,
@@ -195,7 +196,7 @@ impl<'a> Reading<'a> {
         };
         self.outcomes.refusals.see(code, record, reason);
         if self.answers() {
-            let error = PushError { line, code: code.into(), reason: reason.into() };
+            let error = PushError { line, code, reason: reason.into() };
             self.outcomes.errors.push(error);
         }
         if self.letters.len() < DEAD_LETTERS_PER_CHUNK_MAX {

@@ -1,14 +1,12 @@
 //! Refused records: a numbered list of which the newest [`DEAD_LETTERS_KEPT`] are kept.
 
-use std::collections::HashSet;
-
-use parking_lot::Mutex;
 use rocksdb::{ColumnFamily, WriteBatch};
 use spoor_operators::time::Epoch;
 use spoor_operators::wire::{Malformed, Reader, put_str, put_u64};
 
 use super::limits::DEAD_LETTERS_KEPT;
 use super::options::KeptOfRefused;
+use crate::codes::RefusalCode;
 use crate::query::DeadLetter;
 
 /// Key of a dead letter.
@@ -47,7 +45,7 @@ fn encode(letter: &DeadLetter, text: KeptOfRefused) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + letter.raw.len());
     put_str(&mut out, &letter.source);
     put_u64(&mut out, letter.offset);
-    put_str(&mut out, letter.code);
+    put_str(&mut out, letter.code.as_str());
     put_str(&mut out, &letter.reason);
     put_u64(&mut out, letter.epoch.0);
     if text == KeptOfRefused::Masked {
@@ -65,32 +63,11 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<DeadLetter, Malformed> 
         process: 0,
         source: from.str()?.into(),
         offset: from.u64()?,
-        code: intern_code(from.str()?),
+        code: RefusalCode::read(from.str()?),
         reason: from.str()?.into(),
         epoch: Epoch(from.u64()?),
         raw: from.0.to_vec(),
     })
-}
-
-/// Distinct codes that are kept apart; there are about ten.
-const CODES_MAX: usize = 256;
-
-/// A code read from disk as the static text the interfaces have. Codes are closed, so this holds a
-/// handful of texts; what a damaged store may bring is bounded.
-#[must_use]
-pub fn intern_code(code: &str) -> &'static str {
-    static CODES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-    let mut codes = CODES.lock();
-    let codes = codes.get_or_insert_default();
-    match codes.get(code) {
-        Some(known) => known,
-        None if codes.len() < CODES_MAX && code.len() <= 64 => {
-            let kept: &'static str = Box::leak(code.into());
-            codes.insert(kept);
-            kept
-        }
-        None => "unknown",
-    }
 }
 
 #[cfg(test)]
@@ -104,7 +81,7 @@ mod tests {
             process: 0,
             source: "access.log".into(),
             offset: 12,
-            code: "bad_json",
+            code: RefusalCode::BadJson,
             reason: "not an object".into(),
             raw: b"\xff{".to_vec(),
             epoch: Epoch(3),
@@ -116,6 +93,5 @@ mod tests {
         assert_eq!(decode(&key(7), &nothing), Ok(without));
         assert!(decode(&key(7), &bytes[..8]).is_err());
         assert!(decode(b"", &bytes).is_err());
-        assert_eq!(intern_code(&"x".repeat(65)), "unknown");
     }
 }

@@ -49,7 +49,6 @@ use spoor_operators::time::{DayZone, Epoch, EventTime};
 
 pub use batch::Part;
 pub use commit::Commit;
-pub use dead_letters::intern_code;
 pub use error::StoreError;
 pub use log::peek as peek_stored;
 pub(crate) use moving::MovingDay;

@@ -9,7 +9,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use spoor_dataflow::service::ServiceError;
+use spoor_api::service::ServiceError;
 
 use crate::execute::Engine;
 

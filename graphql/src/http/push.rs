@@ -18,7 +18,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::json;
-use spoor_dataflow::service::{Push, PushAnswer, ServiceError};
+use spoor_api::service::{Push, PushAnswer, ServiceError};
 use spoor_operators::time::Epoch;
 use tokio::time::timeout;
 

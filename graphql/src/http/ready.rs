@@ -9,7 +9,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use serde_json::json;
-use spoor_dataflow::service::ServiceError;
+use spoor_api::service::ServiceError;
 
 use crate::error::{ApiError, Code};
 use crate::execute::Engine;

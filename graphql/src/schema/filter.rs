@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use async_graphql::{Enum, ID, InputObject};
-use spoor_dataflow::query::{
+use spoor_api::query::{
     Filter, Order, RequestFilter as RequestPredicate, Statistic, StatusClass as FoundClass,
 };
 use spoor_operators::address;

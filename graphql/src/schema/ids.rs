@@ -3,7 +3,7 @@
 use async_graphql::ID;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use spoor_dataflow::query::{Cursor, LetterPlace, Order, Statistic};
+use spoor_api::query::{Cursor, LetterPlace, Order, Statistic};
 use spoor_operators::identity::{IdentityId, SessionId};
 use spoor_operators::time::{Epoch, EventTime};
 

@@ -5,8 +5,8 @@
 //! page and all after it say so.
 
 use async_graphql::Context;
-use spoor_dataflow::lineage::{EpochToken, Lineage};
-use spoor_dataflow::service::{ServiceError, View};
+use spoor_api::lineage::{EpochToken, Lineage};
+use spoor_api::service::{ServiceError, View};
 use spoor_operators::time::Epoch;
 
 use super::operation::{Operation, Snapshot};

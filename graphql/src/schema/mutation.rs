@@ -4,7 +4,7 @@
 //! so a repeat answers what the first call answered.
 
 use async_graphql::{ComplexObject, Context, Enum, InputObject, Object, SimpleObject};
-use spoor_dataflow::service::{RuleChangeError, ServiceError};
+use spoor_api::service::{RuleChangeError, ServiceError};
 use spoor_operators::rules::edit::{EditCode, EditError, ListEdit, RuleEdit};
 
 use super::operation::{Nullable, Operation, bad};
@@ -173,7 +173,6 @@ fn refusals(refusal: RuleChangeError) -> Result<Vec<RuleError>, ApiError> {
         }
         RuleChangeError::KeyReused => Ok(one(RuleErrorCode::KeyReused, None)),
         RuleChangeError::Service(error) => Err(error.into()),
-        other => Err(ApiError::Internal(other.to_string())),
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_graphql::Context;
 use parking_lot::Mutex;
-use spoor_dataflow::patience::Patience;
-use spoor_dataflow::service::{ServiceError, Services, View};
+use spoor_api::patience::Patience;
+use spoor_api::service::{ServiceError, Services, View};
 use spoor_operators::time::Epoch;
 use tokio::sync::Semaphore;
 

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use spoor_dataflow::query::{Overview as Found, Totals as FoundTotals};
-use spoor_dataflow::service::{ServiceError, View};
+use spoor_api::query::{Overview as Found, Totals as FoundTotals};
+use spoor_api::service::{ServiceError, View};
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::shown;

@@ -1,8 +1,8 @@
 //! The root of queries.
 
 use async_graphql::{Context, ID, Interface, Object};
-use spoor_dataflow::query::Order;
-use spoor_dataflow::service::View;
+use spoor_api::query::Order;
+use spoor_api::service::View;
 use spoor_operators::identity::SessionId;
 
 use super::filter::{SessionFilter, SessionOrder, sessions as session_filter};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Enum, ID, SimpleObject};
-use spoor_dataflow::query::{
+use spoor_api::query::{
     ContextValue as FoundValue, KeyTried as FoundKey, RequestDetail, RequestFilter, RequestPage,
     RequestQuery,
 };

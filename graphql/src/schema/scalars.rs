@@ -4,7 +4,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use ipnet::{IpNet, Ipv4Net};
 use jiff::SignedDuration;
 use jiff::civil;
-use spoor_dataflow::lineage;
+use spoor_api::lineage;
 use spoor_operators::address;
 use spoor_operators::time::EventTime;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
-use spoor_dataflow::query::{Cursor, Filter, Order, RequestQuery, SessionPage, SessionQuery};
-use spoor_dataflow::service::View;
+use spoor_api::query::{Cursor, Filter, Order, RequestQuery, SessionPage, SessionQuery};
+use spoor_api::service::View;
 use spoor_operators::facts::NO_GAP;
 use spoor_operators::identity::{Identity, SessionId};
 use spoor_operators::session::Session;

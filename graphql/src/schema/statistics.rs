@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use async_graphql::{Enum, SimpleObject};
-use spoor_dataflow::service::{ServiceError, View};
-use spoor_dataflow::values::{ValuePage, ValueQuery};
+use spoor_api::service::{ServiceError, View};
+use spoor_api::values::{ValuePage, ValueQuery};
 use spoor_operators::facts::Field;
 use spoor_operators::request::NANOS_PER_MS;
 use spoor_operators::session::Session;

@@ -1,7 +1,7 @@
 //! State of the whole, and the records it refused.
 
 use async_graphql::{ComplexObject, Context, SimpleObject};
-use spoor_dataflow::query::{
+use spoor_api::query::{
     DeadLetter as FoundLetter, DeadLetterPage, ProcessStatus as FoundProcess,
     SourceStatus as FoundSource, Status as Found,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, SimpleObject, Subscription as GraphqlSubscription};
 use futures_util::{Stream, stream};
-use spoor_dataflow::service::{Changes, ChangesQuery, Event, ServiceError};
+use spoor_api::service::{Changes, ChangesQuery, Event, ServiceError};
 use spoor_operators::identity::SessionId;
 use spoor_operators::time::Epoch;
 use tokio::sync::{OwnedSemaphorePermit, watch};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
-use spoor_dataflow::service::ServiceError;
+use spoor_api::service::ServiceError;
 use spoor_graphql::ServerOptions;
 
 use crate::mock::line;

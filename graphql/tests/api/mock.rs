@@ -14,10 +14,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
-use spoor_dataflow::lineage::{Lineage, OpeningId};
-use spoor_dataflow::patience;
-use spoor_dataflow::query::*;
-use spoor_dataflow::service::*;
+use spoor_api::codes::RefusalCode;
+use spoor_api::lineage::{Lineage, OpeningId};
+use spoor_api::patience;
+use spoor_api::query::*;
+use spoor_api::service::*;
 use spoor_operators::facts::{Assigned, Fact, Field, IdentityText, NO_GAP, Numbers, encode_head};
 use spoor_operators::identity::{Identity, IdentityId, SessionId};
 use spoor_operators::request::Request;
@@ -127,7 +128,7 @@ impl Mock {
                 Ok(()) => answer.counts.accepted += 1,
                 Err(reason) => {
                     answer.counts.bad += 1;
-                    let (line, code) = (at as u64 + 1, "bad_json".to_owned());
+                    let (line, code) = (at as u64 + 1, RefusalCode::BadJson);
                     answer.errors.push(PushError { line, code, reason });
                 }
             }

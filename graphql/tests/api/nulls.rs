@@ -4,7 +4,7 @@
 
 use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 use serde_json::{Value, json};
-use spoor_dataflow::service::ServiceError;
+use spoor_api::service::ServiceError;
 
 use crate::mock::line;
 use crate::support::Server;

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use spoor_operators::request::{Attack, Body, Fields, ID_BYTES_MAX, Message, Request};
 
-use crate::decode::error::{BadCode, Refusal};
+use crate::codes::RefusalCode;
+use crate::decode::error::Refusal;
 use crate::decode::json::{self, Object, bad_field, is_null};
 use crate::decode::{timestamp, value};
 
@@ -111,7 +112,7 @@ fn set<'a>(
 }
 
 fn missing(name: &str) -> Refusal {
-    Refusal { code: BadCode::MissingField, reason: format!("`{name}` is missing") }
+    Refusal { code: RefusalCode::MissingField, reason: format!("`{name}` is missing") }
 }
 
 /// Host, path and query from their own fields, else from the URL.
@@ -134,7 +135,7 @@ pub(super) fn locate<'a>(
     request.path = path.filter(|path| !path.is_empty()).unwrap_or(target.path);
     if request.path.is_empty() {
         let reason = "`path` or `url` is missing".into();
-        return Err(Refusal { code: BadCode::MissingField, reason });
+        return Err(Refusal { code: RefusalCode::MissingField, reason });
     }
     Ok(())
 }

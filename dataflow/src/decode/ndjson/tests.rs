@@ -6,12 +6,12 @@ use spoor_operators::request::{Attack, Body, Fields, Message};
 use spoor_operators::time::EventTime;
 
 use super::*;
-use crate::decode::error::BadCode;
+use crate::codes::RefusalCode;
 use crate::decode::{timestamp, value};
 
 const FULL: &str = r#"{"id":"r-1","ts":"2024-05-01T10:00:00.250Z","app":"shop","method":"post","host":"shop.example","path":"/a%20b","query":"x=1","status":201,"duration_ms":12.5,"request_bytes":10,"response_bytes":20,"ip":"2001:DB8::1","user_agent":"UA/1","request":{"headers":{"Accept":["a","b"],"Cookie":"k=v"},"form":{"f":"g","n":1.50,"b":true},"body":{"q": [1, "é"]}},"response":{"cookies":{"s":["1","2"]},"body":"plain \"text\""},"attacks":[{"type":"sqli","subtype":"union","point":"query.x","payload":"' or 1","blocked":true},{"type":"new-kind"}],"blocked":true,"more":{"ignored":[null]}}"#;
 
-fn check(line: &str, expected: Result<&str, BadCode>) {
+fn check(line: &str, expected: Result<&str, RefusalCode>) {
     let mut request = Request::default();
     let found = read(line, &mut request).map_err(|refusal| refusal.code);
     let shown = |request: &Request<'_>| {
@@ -97,7 +97,7 @@ fn lines_that_are_good() {
 
 #[test]
 fn lines_that_are_bad_and_why() {
-    use BadCode::{BadField, BadJson, MissingField};
+    use RefusalCode::{BadField, BadJson, MissingField};
     for (line, code) in [
         ("x", BadJson),
         ("[]", BadJson),

@@ -17,6 +17,7 @@ use super::super::postings::{Term, read_ids, read_starts, read_term};
 use super::super::{Family, StoreError, dead_letters, log, staged};
 use super::info;
 use crate::cluster::hello::Shape;
+use crate::codes::RefusalCode;
 use crate::engine::{answers, keys as names, open_sessions::OpenSessions};
 use crate::{reshape, source};
 
@@ -99,7 +100,10 @@ impl Tally {
             Family::DeadLetters => {
                 let letter = dead_letters::decode(key, value)?;
                 self.letters.add(letter.sequence);
-                Ok(())
+                match letter.code {
+                    RefusalCode::Unknown => Err(damaged("a refused record has an unknown code")),
+                    _ => Ok(()),
+                }
             }
             Family::Requests => self.block(key, value, zone),
             Family::Sessions => self.session(key, value, zone),

@@ -13,14 +13,15 @@ use spoor_operators::totals::Totals;
 
 use super::super::care::{self, CheckReport};
 use super::super::options::Family;
-use super::super::{Commit, Store};
+use super::super::{Commit, Store, ViewContext};
 use super::{Contents, DAY, Fed, Spec, contents, synced};
+use crate::codes::RefusalCode;
 use crate::engine::open_sessions::OpenSessions;
 use crate::engine::sources::SourceRow;
 use crate::engine::{answers, keys};
-use crate::query::DeadLetter;
+use crate::query::{DeadLetter, Status};
 use crate::reshape::ReshapeState;
-use crate::service::PushAnswer;
+use crate::service::{PushAnswer, View};
 
 fn blob(name: &str, value: &[u8]) -> (String, Option<Vec<u8>>) {
     (name.to_owned(), Some(value.to_vec()))
@@ -33,7 +34,7 @@ fn commit() -> Commit {
         process: 0,
         source: "a".into(),
         offset: 7,
-        code: "bad_json",
+        code: RefusalCode::BadJson,
         reason: "no".into(),
         raw: vec![1],
         epoch: Epoch(1),
@@ -179,6 +180,29 @@ fn rows_under_a_key_that_is_never_written_are_told() {
         let found = care::check(directory.path(), &mut |_, _, _| true);
         assert!(found.map_or(1, |found| found.problems) > 0, "{family} {key:?}");
     }
+}
+
+#[test]
+fn a_refused_record_whose_code_is_none_is_told_and_can_still_be_read() {
+    let fed = full();
+    let (_, key, value) =
+        contents(&fed.store).into_iter().find(|(name, ..)| *name == "dead_letters").unwrap();
+    let at = value.windows(8).position(|text| text == b"bad_json").unwrap();
+    let mut other = value.to_vec();
+    other[at..at + 8].copy_from_slice(b"bad_moon");
+    let directory = close(fed);
+    put(directory.path(), &vec![("dead_letters", key, other.into())]);
+    let found = report(directory.path());
+    assert_eq!(found.listed, ["dead_letters: a refused record has an unknown code"]);
+
+    let store = Store::open(directory.path(), synced()).unwrap();
+    let context = ViewContext {
+        rules: Arc::new(RuleSet::default()),
+        compiled: super::compiled(),
+        status: Arc::new(Status::default),
+    };
+    let page = store.view(context).unwrap().dead_letters(1, None).unwrap();
+    assert_eq!(page.letters[0].code, RefusalCode::Unknown);
 }
 
 #[test]

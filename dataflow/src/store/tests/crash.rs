@@ -24,6 +24,7 @@ use super::super::care::{MAKING_FILE, WITNESS_FILE};
 use super::super::write::{Durability, watch};
 use super::super::{Commit, Store, StoreOptions, ViewContext};
 use super::{Contents, DAY, Fed, Spec, contents, options, synced};
+use crate::codes::RefusalCode;
 use crate::query::{DeadLetter, Status};
 
 /// One step of a script.
@@ -296,7 +297,7 @@ fn feed(fed: &mut Fed, op: Op) -> Commit {
         process: 0,
         source: "a".into(),
         offset: epoch as u64,
-        code: "bad_json",
+        code: RefusalCode::BadJson,
         reason: "no".into(),
         raw: vec![1],
         epoch: Epoch(epoch as u64),

@@ -12,6 +12,7 @@ use super::super::limits::IDEMPOTENCY_KEPT;
 use super::super::options::Family;
 use super::super::{Commit, FORMAT, Store, StoreError, StoreOptions, keys, meta};
 use super::{DAY, Fed, Spec, options};
+use crate::codes::RefusalCode;
 use crate::query::{DeadLetter, Filter, Order, SessionQuery};
 use crate::service::View;
 
@@ -228,7 +229,7 @@ fn lists_of_a_commit_come_back_after_reopening() {
         process: 0,
         source: "a".into(),
         offset: number,
-        code: "bad_json",
+        code: RefusalCode::BadJson,
         reason: "no".into(),
         raw: vec![1],
         epoch: Epoch(1),

@@ -23,6 +23,7 @@ use spoor_operators::time::{Epoch, EventTime};
 use spoor_operators::totals::Totals;
 
 use super::{Answerer, Asked, Desk, Peers, Reply};
+use crate::codes::RefusalCode;
 use crate::decode::Formats;
 use crate::engine::command::Command;
 use crate::engine::standing::Standing;
@@ -290,7 +291,7 @@ impl Cluster {
                     source: "push".into(),
                     offset: self.epoch * 1000 + number as u64,
                     process: 0,
-                    code: "bad_json",
+                    code: RefusalCode::BadJson,
                     reason: "no".into(),
                     raw: vec![number as u8],
                     epoch: Epoch(self.epoch),

@@ -17,6 +17,7 @@ use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
 use tokio::sync::oneshot;
 
+use crate::codes::RefusalCode;
 use crate::lineage::{EpochToken, Lineage};
 use crate::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
@@ -356,7 +357,6 @@ pub struct RuleChange {
 
 /// A refused change of rules.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RuleChangeError {
     /// Somebody else changed them first.
     #[error("the rules are at version {}, not at the expected one", .current.version)]
@@ -430,7 +430,7 @@ pub struct PushError {
     /// Line number, from 1; of an array, an archive or a mapped document the record's number.
     pub line: u64,
     /// Closed code.
-    pub code: String,
+    pub code: RefusalCode,
     /// In words.
     pub reason: String,
 }

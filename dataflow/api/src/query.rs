@@ -1,6 +1,6 @@
 //! What can be asked of the sessions: filter, order, page, and the shapes of the answers.
 //!
-//! Nothing here knows how an answer is found: `store/` plans it, `graphql` only translates into
+//! Nothing here knows how an answer is found: the store plans it, `graphql` only translates into
 //! these types. A request-level predicate group ([`RequestFilter`]) holds for a session when one
 //! and the same request of it satisfies the whole group.
 
@@ -15,6 +15,8 @@ use spoor_operators::session::Session;
 use spoor_operators::time::{Epoch, EventTime};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::codes::RefusalCode;
 
 /// A predicate over sessions, as a tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -350,8 +352,7 @@ pub struct DeadLetter {
     /// The process that refused it; 0 where there is one only.
     pub process: u32,
     /// Closed code, such as `bad_json`.
-    #[serde(deserialize_with = "interned")]
-    pub code: Code,
+    pub code: RefusalCode,
     /// In words.
     pub reason: String,
     /// The record, capped.
@@ -366,13 +367,6 @@ impl DeadLetter {
     pub fn place(&self) -> LetterPlace {
         LetterPlace { epoch: self.epoch, process: self.process, sequence: self.sequence }
     }
-}
-
-/// A text that is one of few.
-type Code = &'static str;
-
-fn interned<'de, D: Deserializer<'de>>(from: D) -> Result<Code, D::Error> {
-    Ok(crate::store::intern_code(&String::deserialize(from)?))
 }
 
 /// A place among the dead letters of all processes. Newer is greater.
@@ -420,7 +414,7 @@ pub struct SourceStatus {
 
 /// Why records of a source were refused: for each code the number of them and the first one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusals(pub BTreeMap<String, Refusal>);
+pub struct Refusals(pub BTreeMap<RefusalCode, Refusal>);
 
 /// Where a record is in its source; of one source all places are of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -444,14 +438,14 @@ pub struct Refusal {
 
 impl Refusals {
     /// Adds one refused record.
-    pub fn see(&mut self, code: &str, place: RecordPlace, reason: &str) {
-        if let Some(known) = self.0.get_mut(code) {
+    pub fn see(&mut self, code: RefusalCode, place: RecordPlace, reason: &str) {
+        if let Some(known) = self.0.get_mut(&code) {
             known.count += 1;
             if place < known.first {
                 (known.first, known.reason) = (place, reason.into());
             }
         } else {
-            self.0.insert(code.into(), Refusal { count: 1, first: place, reason: reason.into() });
+            self.0.insert(code, Refusal { count: 1, first: place, reason: reason.into() });
         }
     }
 
@@ -467,7 +461,7 @@ impl Refusals {
                     known.count = count;
                 }
                 None => {
-                    self.0.insert(code.clone(), more.clone());
+                    self.0.insert(*code, more.clone());
                 }
             }
         }

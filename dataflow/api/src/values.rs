@@ -35,19 +35,21 @@ pub struct ValuePage {
 type Place = (Reverse<u64>, String);
 
 /// Keeps the first values of a page.
-pub(crate) struct Page<'a> {
+pub struct Page<'a> {
     query: &'a ValueQuery,
     kept: BinaryHeap<Place>,
     distinct: u64,
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn new(query: &'a ValueQuery) -> Self {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(query: &'a ValueQuery) -> Self {
         Self { query, kept: BinaryHeap::new(), distinct: 0 }
     }
 
     /// Takes a value up; each once.
-    pub(crate) fn offer(&mut self, text: &str, count: u64) {
+    pub fn offer(&mut self, text: &str, count: u64) {
         self.distinct += 1;
         let place = (Reverse(count), text);
         let is_before = |(after, before): &(u64, String)| place <= (Reverse(*after), &**before);
@@ -65,7 +67,9 @@ impl<'a> Page<'a> {
         self.kept.push((Reverse(count), text.to_owned()));
     }
 
-    pub(crate) fn finish(self) -> ValuePage {
+    /// The page, in its order.
+    #[must_use]
+    pub fn finish(self) -> ValuePage {
         let mut kept = self.kept.into_sorted_vec();
         let has_next = kept.len() > self.query.first;
         kept.truncate(self.query.first);
