@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use common::pages::{page, path, rows};
+use spoor_dataflow::codes::RefusalCode;
 use spoor_dataflow::config::Config;
 
 /// Every page of the documentation.
@@ -186,4 +187,73 @@ fn the_sample_configuration_has_the_defaults_it_says() {
             assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }
+}
+
+/// The rows of the table below a heading.
+fn table(name: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = page(name);
+    let section = text.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    rows(section)
+}
+
+fn column(table: &[Vec<String>], number: usize) -> BTreeSet<String> {
+    table.iter().map(|row| row[number].trim_matches('`').to_owned()).collect()
+}
+
+/// What a pattern finds in a file of the program.
+fn found(file: &str, pattern: &str) -> BTreeSet<String> {
+    let text = page(file);
+    let pattern = regex::Regex::new(pattern).unwrap();
+    pattern.captures_iter(&text).map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn every_code_a_client_can_meet_has_its_row() {
+    let errors = "docs/errors.md";
+    let graphql = found("graphql/src/error.rs", r#"Self::\w+ => "([A-Z_]+)""#);
+    assert!(graphql.len() > 5, "the codes are found");
+    assert_eq!(column(&table(errors, "GraphQL"), 0), graphql);
+
+    let schema = page("graphql/schema.graphql");
+    let rules = schema.split("enum RuleErrorCode {").nth(1).unwrap().split("\n}").next().unwrap();
+    let upper = |line: &&str| line.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let codes = rules.lines().map(str::trim).filter(upper).filter(|line| !line.is_empty());
+    assert_eq!(column(&table(errors, "Changes"), 0), codes.map(Into::into).collect());
+
+    // The last is what is answered before a push is looked at.
+    let mut pushes = found("graphql/src/http/push.rs", r#"\(StatusCode::\w+, "([a-z_]+)"\)"#);
+    assert!(pushes.len() > 5, "the codes are found");
+    pushes.extend(found("graphql/src/http/ready.rs", r#""code": "([a-z]+)""#));
+    assert_eq!(column(&table(errors, "Pushes"), 1), pushes);
+
+    let refused = RefusalCode::ALL.map(|code| code.as_str().to_owned());
+    assert_eq!(column(&table(errors, "Refused"), 0), refused.into());
+
+    let closes = found("graphql/src/ws/protocol.rs", r"Self::[^=\n]+ => (\d{4}),");
+    assert!(closes.len() > 5, "the codes are found");
+    assert_eq!(column(&table(errors, "WebSockets"), 0), closes);
+
+    // Which statuses there are; that each is answered when the page says is for the API's tests.
+    let files = ["mod", "negotiate", "ready", "body"];
+    let names = files
+        .iter()
+        .flat_map(|file| found(&format!("graphql/src/http/{file}.rs"), r"StatusCode::([A-Z_]+)"));
+    let numbers = [
+        ("OK", 200),
+        ("BAD_REQUEST", 400),
+        ("METHOD_NOT_ALLOWED", 405),
+        ("NOT_ACCEPTABLE", 406),
+        ("REQUEST_TIMEOUT", 408),
+        ("PAYLOAD_TOO_LARGE", 413),
+        ("UNSUPPORTED_MEDIA_TYPE", 415),
+        ("SERVICE_UNAVAILABLE", 503),
+    ];
+    let status = |name: String| {
+        let known = numbers.iter().find(|(known, _)| *known == name);
+        known.unwrap_or_else(|| panic!("{name} is new")).1.to_string()
+    };
+    let mut statuses: BTreeSet<String> = names.map(status).collect();
+    // Hosts and origins are judged before.
+    statuses.insert("403".into());
+    assert_eq!(column(&table(errors, "HTTP"), 0), statuses);
 }
