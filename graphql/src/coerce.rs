@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     BaseType, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-    Type, TypeKind, TypeSystemDefinition,
+    Type, TypeKind, TypeSystemDefinition, VariableDefinition,
 };
 use async_graphql::{
     InputType, InputValueResult, Name, Pos, Positioned, ScalarType, ServerError, Value,
@@ -29,7 +29,7 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// The schema as far as values are concerned.
 #[derive(Default)]
 struct Types {
-    enums: HashMap<String, HashSet<String>>,
+    enums: HashMap<String, Vec<String>>,
     inputs: HashMap<String, Input>,
     /// Of objects and interfaces.
     fields: HashMap<String, HashMap<String, Field>>,
@@ -109,29 +109,60 @@ pub fn check(
     operation: &OperationDefinition,
     variables: &Variables,
 ) -> Result<(), ServerError> {
-    for Positioned { node: definition, pos } in &operation.variable_definitions {
-        let name = &definition.name.node;
-        if let Some(value) = variables.get(name) {
-            let mut path = vec![name.to_string()];
-            let found = value_fits(value, &definition.var_type.node, false, &mut path);
-            found.map_err(|why| {
-                let what = format!("Variable \"${name}\"");
-                refused(Code::BadUserInput, &what, &path, &why, *pos)
-            })?;
-        }
+    for definition in &operation.variable_definitions {
+        check_variable(definition, variables)?;
     }
     let root = match operation.ty {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
     };
-    let mut walk = Walk { document, seen: HashSet::new() };
+    let known = operation.variable_definitions.iter();
+    let known = known.map(|it| (it.node.name.node.as_str(), &it.node)).collect();
+    let mut walk = Walk { document, variables: known, seen: HashSet::new() };
     walk.set(&operation.selection_set.node, root)
+}
+
+/// Whether a variable was given that has to be, and its value or default fits its type.
+fn check_variable(
+    definition: &Positioned<VariableDefinition>,
+    variables: &Variables,
+) -> Result<(), ServerError> {
+    let Positioned { node: definition, pos } = definition;
+    let (name, of) = (&definition.name.node, &definition.var_type.node);
+    let mut path = vec![name.to_string()];
+    let what = format!("Variable \"${name}\"");
+    if let Some(default) = &definition.default_value {
+        let found = value_fits(&default.node, of, Written::Literal(&Known::new()), &mut path);
+        found.map_err(|why| {
+            let what = format!("The default of the variable \"${name}\"");
+            refused(Code::ValidationFailed, &what, &path, &why, *pos)
+        })?;
+    } else if !of.nullable && !variables.contains_key(name) {
+        let why = format!("it is of type {of} and was not given");
+        return Err(refused(Code::BadUserInput, &what, &path, &why, *pos));
+    }
+    let Some(value) = variables.get(name) else { return Ok(()) };
+    value_fits(value, of, Written::Variable, &mut path)
+        .map_err(|why| refused(Code::BadUserInput, &what, &path, &why, *pos))
+}
+
+/// The variables of an operation by name.
+type Known<'d> = HashMap<&'d str, &'d VariableDefinition>;
+
+/// Where a value is written.
+#[derive(Clone, Copy)]
+enum Written<'d> {
+    /// In the variables: JSON.
+    Variable,
+    /// In the query, where it may name these variables.
+    Literal(&'d Known<'d>),
 }
 
 /// The fields of an operation, each fragment once.
 struct Walk<'d> {
     document: &'d ExecutableDocument,
+    variables: Known<'d>,
     seen: HashSet<&'d Name>,
 }
 
@@ -144,13 +175,13 @@ impl<'d> Walk<'d> {
                     let known = TYPES.fields.get(of).and_then(|fields| fields.get(name));
                     let Some(known) = known else { continue };
                     for (argument, value) in &it.node.arguments {
-                        // A variable is checked by its own type, so it is taken for a name that
-                        // no enum value has.
+                        // A variable stands as a name that no enum value has.
                         let constant = value.node.clone().into_const_with(|name| {
                             Ok::<_, Infallible>(Value::Enum(Name::new(format!("${name}"))))
                         });
                         let Ok(constant) = constant;
-                        literal(name, known, argument.node.as_str(), &constant, value.pos)?;
+                        let argument = argument.node.as_str();
+                        self.literal(name, known, argument, &constant, value.pos)?;
                     }
                     self.set(&it.node.selection_set.node, &known.answer)?;
                 }
@@ -173,21 +204,75 @@ impl<'d> Walk<'d> {
         }
         Ok(())
     }
+
+    fn literal(
+        &self,
+        field: &str,
+        known: &Field,
+        argument: &str,
+        value: &Value,
+        pos: Pos,
+    ) -> Result<(), ServerError> {
+        let Some(place) = known.arguments.get(argument) else { return Ok(()) };
+        let mut path = vec![argument.to_owned()];
+        place.takes(value, Written::Literal(&self.variables), &mut path).map_err(|why| {
+            let what = format!("Argument \"{argument}\" of \"{field}\"");
+            refused(Code::ValidationFailed, &what, &path, &why, pos)
+        })
+    }
 }
 
-fn literal(
-    field: &str,
-    known: &Field,
-    argument: &str,
-    value: &Value,
-    pos: Pos,
-) -> Result<(), ServerError> {
-    let Some(place) = known.arguments.get(argument) else { return Ok(()) };
-    let mut path = vec![argument.to_owned()];
-    value_fits(value, &place.of, true, &mut path).map_err(|why| {
-        let what = format!("Argument \"{argument}\" of \"{field}\"");
-        refused(Code::ValidationFailed, &what, &path, &why, pos)
-    })
+impl Place {
+    /// Whether a value, or a variable, fits here.
+    fn takes(
+        &self,
+        value: &Value,
+        written: Written<'_>,
+        path: &mut Vec<String>,
+    ) -> Result<(), String> {
+        if let (Written::Literal(variables), Some(name)) = (written, variable(value)) {
+            return variable_fits(name, variables, &self.of, self.has_default);
+        }
+        value_fits(value, &self.of, written, path)
+    }
+}
+
+/// The name of the variable a value stands for.
+fn variable(value: &Value) -> Option<&str> {
+    match value {
+        Value::Enum(name) => name.strip_prefix('$'),
+        _ => None,
+    }
+}
+
+/// Whether a variable may stand where a value of a type is expected, as the specification has it;
+/// unlike it, where a list is expected a variable of what is in it may stand too.
+fn variable_fits(
+    name: &str,
+    variables: &Known<'_>,
+    expected: &Type,
+    has_default: bool,
+) -> Result<(), String> {
+    // The engine refuses a name that is no variable's.
+    let Some(definition) = variables.get(name) else { return Ok(()) };
+    let given = &definition.var_type.node;
+    let default = definition.default_value.as_ref().map(|default| &default.node);
+    let never_null = !given.nullable || default.is_some_and(|default| *default != Value::Null);
+    if base_fits(&given.base, &expected.base) && (expected.nullable || never_null || has_default) {
+        return Ok(());
+    }
+    Err(format!("expected {expected}, found the variable \"${name}\" of type {given}"))
+}
+
+fn base_fits(given: &BaseType, expected: &BaseType) -> bool {
+    match (given, expected) {
+        (BaseType::Named(given), BaseType::Named(expected)) => given == expected,
+        (BaseType::List(given), BaseType::List(expected)) => {
+            base_fits(&given.base, &expected.base) && (expected.nullable || !given.nullable)
+        }
+        (BaseType::Named(_), BaseType::List(expected)) => base_fits(given, &expected.base),
+        (BaseType::List(_), BaseType::Named(_)) => false,
+    }
 }
 
 fn refused(code: Code, what: &str, path: &[String], why: &str, pos: Pos) -> ServerError {
@@ -206,43 +291,44 @@ fn refused(code: Code, what: &str, path: &[String], why: &str, pos: Pos) -> Serv
 fn value_fits(
     value: &Value,
     of: &Type,
-    is_literal: bool,
+    written: Written<'_>,
     path: &mut Vec<String>,
 ) -> Result<(), String> {
     match (value, &of.base) {
-        (Value::Enum(name), _) if name.starts_with('$') => Ok(()),
         (Value::Null, _) if of.nullable => Ok(()),
         (Value::Null, _) => Err(format!("expected a value of type {of}, found null")),
         (Value::List(values), BaseType::List(of)) => {
+            let entry = Place { of: (**of).clone(), has_default: false };
             for (number, value) in values.iter().enumerate() {
                 path.push(number.to_string());
-                value_fits(value, of, is_literal, path)?;
+                entry.takes(value, written, path)?;
                 path.pop();
             }
             Ok(())
         }
         // One value stands for a list of it.
-        (_, BaseType::List(of)) => value_fits(value, of, is_literal, path),
-        (_, BaseType::Named(name)) => named_fits(value, name, is_literal, path),
+        (_, BaseType::List(of)) => value_fits(value, of, written, path),
+        (_, BaseType::Named(name)) => named_fits(value, name, written, path),
     }
 }
 
 fn named_fits(
     value: &Value,
     name: &str,
-    is_literal: bool,
+    written: Written<'_>,
     path: &mut Vec<String>,
 ) -> Result<(), String> {
     if let Some(values) = TYPES.enums.get(name) {
-        let given = match value {
-            Value::Enum(given) => given.as_str(),
-            Value::String(given) if !is_literal => given.as_str(),
-            _ => return Err(expected(name, value)),
+        let given = match (value, written) {
+            (Value::Enum(given), _) => Some(given.as_str()),
+            (Value::String(given), Written::Variable) => Some(given.as_str()),
+            _ => None,
         };
-        return if values.contains(given) { Ok(()) } else { Err(expected(name, value)) };
+        let known = given.is_some_and(|given| values.iter().any(|value| value == given));
+        return if known { Ok(()) } else { Err(expected(name, value)) };
     }
     if let Some(input) = TYPES.inputs.get(name) {
-        return object_fits(value, name, input, is_literal, path);
+        return object_fits(value, name, input, written, path);
     }
     match name {
         "Int" => {
@@ -250,12 +336,7 @@ fn named_fits(
                 Value::Number(number) => number.as_i64(),
                 _ => None,
             };
-            let small = whole.is_some_and(|number| i32::try_from(number).is_ok());
-            let reason = || {
-                let bounds = format!("a whole number from {} to {}", i32::MIN, i32::MAX);
-                format!("expected Int, {bounds}, found {}", shown(value))
-            };
-            if small { Ok(()) } else { Err(reason()) }
+            fits(whole.is_some_and(|number| i32::try_from(number).is_ok()), name, value)
         }
         "Float" => fits(matches!(value, Value::Number(_)), name, value),
         "String" => fits(matches!(value, Value::String(_)), name, value),
@@ -277,7 +358,7 @@ fn object_fits(
     value: &Value,
     name: &str,
     input: &Input,
-    is_literal: bool,
+    written: Written<'_>,
     path: &mut Vec<String>,
 ) -> Result<(), String> {
     let Value::Object(given) = value else { return Err(expected(name, value)) };
@@ -286,7 +367,7 @@ fn object_fits(
         let Some(place) = input.fields.get(field.as_str()) else {
             return Err(format!("{name} has no field \"{field}\""));
         };
-        value_fits(value, &place.of, is_literal, path)?;
+        place.takes(value, written, path)?;
         path.pop();
     }
     for (field, place) in &input.fields {
@@ -321,7 +402,29 @@ fn fits(fits: bool, name: &str, value: &Value) -> Result<(), String> {
 }
 
 fn expected(name: &str, value: &Value) -> String {
-    format!("expected {name}, found {}", shown(value))
+    let found = shown(value);
+    match described(name) {
+        Some(what) => format!("expected {name}, {what}, found {found}"),
+        None => format!("expected {name}, found {found}"),
+    }
+}
+
+/// What the values of a type are, where its name does not say it.
+fn described(name: &str) -> Option<String> {
+    if let Some(values) = TYPES.enums.get(name) {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        return Some(format!("one of {}", values.join(", ")));
+    }
+    let what = match name {
+        "Int" => return Some(format!("a whole number from {} to {}", i32::MIN, i32::MAX)),
+        "Long" => "a whole number of 64 bits or a string of its digits",
+        "DateTime" => "a string such as \"2026-11-23T20:33:00Z\"",
+        "Cidr" => "a string such as \"10.0.0.0/8\"",
+        "EpochToken" => "a string that the server gave as an `epochToken`",
+        "ID" => "a string",
+        _ => return None,
+    };
+    Some(what.to_owned())
 }
 
 /// A value, cut short.

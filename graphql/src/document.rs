@@ -10,7 +10,7 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
-use async_graphql::{Name, Positioned, ServerError, Variables};
+use async_graphql::{Name, ServerError, Variables};
 
 use crate::coerce;
 use crate::error::{Code, coded};
@@ -44,14 +44,9 @@ pub fn prepare(
         return Err(exhausted(format!("the query text is longer than {most} bytes")));
     }
     scan(query, limits.tokens_max)?;
-    let parsed = parse_query(query).map_err(|error| {
-        let mut error = ServerError::from(error);
-        error.extensions.get_or_insert_default().set("code", Code::ParseFailed.as_str());
-        error
-    })?;
+    let parsed = parse_query(query).map_err(unparsed)?;
     Expansion::of(&parsed, limits.fields_max)?;
     let chosen = choose(&parsed, operation)?;
-    check_variables(chosen, variables)?;
     coerce::check(&parsed, chosen, variables)?;
     let kind = chosen.ty;
     if kind == OperationType::Subscription {
@@ -200,24 +195,14 @@ fn choose<'a>(
     chosen.map(|(_, operation)| &operation.node).ok_or_else(refused)
 }
 
-/// The engine would find a missing variable only in the middle of execution.
-fn check_variables(
-    operation: &OperationDefinition,
-    variables: &Variables,
-) -> Result<(), ServerError> {
-    for Positioned { node: definition, pos } in &operation.variable_definitions {
-        let name = &definition.name.node;
-        let value = variables.get(name);
-        let absent = value.is_none() && definition.default_value.is_none();
-        let null = value == Some(&async_graphql::Value::Null);
-        if !definition.var_type.node.nullable && (absent || null) {
-            let text = format!("Variable \"${name}\" of a required type was not provided.");
-            let mut error = coded(Code::BadUserInput, text);
-            error.locations.push(*pos);
-            return Err(error);
-        }
+/// What the parser says in several lines, with the query's own text among them, in one.
+fn unparsed(error: async_graphql::parser::Error) -> ServerError {
+    let mut error = ServerError::from(error);
+    if let Some((_, expected)) = error.message.rsplit_once("\n  = ") {
+        error.message = format!("Syntax error: {}", expected.replace('_', " "));
     }
-    Ok(())
+    error.extensions.get_or_insert_default().set("code", Code::ParseFailed.as_str());
+    error
 }
 
 fn check_single_root(
@@ -272,6 +257,20 @@ mod tests {
         check(&"[".repeat(60_000), Err("RESOURCE_EXHAUSTED"));
         check(&format!("{{{}}}", "a ".repeat(9_000)), Err("RESOURCE_EXHAUSTED"));
         check(&"#".repeat(70_000), Err("RESOURCE_EXHAUSTED"));
+    }
+
+    #[test]
+    fn a_syntax_error_is_told_in_one_line() {
+        for (query, message) in [
+            ("{a", "Syntax error: expected selection set, selection, directive, or arguments"),
+            ("", "Syntax error: expected executable definition"),
+            ("{\n  = }\n", "Syntax error: expected selection"),
+        ] {
+            let limits = OperationLimits::default();
+            let refused = prepare(query, None, &Variables::default(), &limits).unwrap_err();
+            assert_eq!(refused.message, message, "{query}");
+            assert_eq!(refused.locations.len(), 1);
+        }
     }
 
     #[test]

@@ -124,6 +124,10 @@ pub fn is_request_error(response: &Response) -> bool {
 /// Gives every error its code, and hides what is inside.
 pub fn finish(response: &mut Response, request_id: &str) {
     let refused = is_request_error(response);
+    // The engine finds some faults of a document twice.
+    response.errors.dedup_by(|a, b| {
+        (&a.message, &a.locations, &a.path) == (&b.message, &b.locations, &b.path)
+    });
     for error in &mut response.errors {
         let known = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
         if known {

@@ -46,8 +46,8 @@ pub struct Params {
     pub operation_name: Option<String>,
     /// Values of its variables.
     pub variables: Variables,
-    /// Every field is read at this epoch or a later one: `extensions.atLeastEpoch`.
-    pub at_least_epoch: Option<EpochToken>,
+    /// Every field is read at this epoch or a later one: `extensions.atLeastEpoch`, unchecked.
+    pub at_least_epoch: Option<Value>,
 }
 
 /// An operation that may be executed.
@@ -92,23 +92,23 @@ impl Params {
         };
         let at_least_epoch = match fields.remove("extensions") {
             None | Some(Value::Null) => None,
-            Some(Value::Object(extensions)) => at_least_epoch(extensions.get("atLeastEpoch"))?,
+            Some(Value::Object(mut extensions)) => extensions.remove("atLeastEpoch"),
             Some(_) => return Err("`extensions` is an object or null".into()),
         };
         Ok(Self { query, operation_name, variables, at_least_epoch })
     }
 }
 
-/// An `epochToken` as the server gave it.
-fn at_least_epoch(given: Option<&Value>) -> Result<Option<EpochToken>, String> {
+/// The `epochToken` of `extensions.atLeastEpoch`.
+fn at_least_epoch(given: Option<Value>) -> Result<Option<EpochToken>, ServerError> {
     let token = match given {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) => text.parse().ok(),
         Some(_) => None,
     };
-    let refused =
-        || "`extensions.atLeastEpoch` is not an `epochToken` as the server gave it".into();
-    token.map(|token| Some(EpochToken(token))).ok_or_else(refused)
+    let text = "`extensions.atLeastEpoch` is not an `epochToken` as the server gave it";
+    let token = token.ok_or_else(|| coded(Code::BadUserInput, text))?;
+    Ok(Some(EpochToken(token)))
 }
 
 impl Engine {
@@ -179,11 +179,12 @@ impl Engine {
     /// # Errors
     /// The response that refuses it.
     pub fn prepare(&self, params: Params) -> Result<Prepared, Box<Response>> {
-        let Params { query, operation_name, variables, at_least_epoch } = params;
+        let Params { query, operation_name, variables, at_least_epoch: at_least } = params;
         let limits = &self.options.operation;
         let document = document::prepare(&query, operation_name.as_deref(), &variables, limits);
         let Document { parsed, kind } = document.map_err(refuse)?;
-        let operation = Operation::new(self.services.clone(), self.lanes.clone(), at_least_epoch);
+        let at_least = at_least_epoch(at_least).map_err(refuse)?;
+        let operation = Operation::new(self.services.clone(), self.lanes.clone(), at_least);
         let budget = self.answers.begin();
         let request = Request::new(query).variables(variables);
         let mut request = request.data(operation).data(Arc::clone(&budget));

@@ -283,6 +283,11 @@ impl SessionFilter {
         all.extend(self.malicious.map(Filter::Malicious));
         all.extend(self.blocked.map(Filter::Blocked));
         for range in self.range.unwrap_or_default() {
+            if let (Some(min), Some(max)) = (range.min, range.max)
+                && min > max
+            {
+                return Err(bad(format!("a range has `min` {min} above `max` {max}")));
+            }
             all.push(Filter::Range(range.by.into(), range.min, range.max));
         }
         Ok(if all.len() == 1 { all.remove(0) } else { Filter::And(all) })

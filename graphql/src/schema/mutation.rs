@@ -412,10 +412,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The change, and when to refuse it.")] input: CreateGroupingKeyInput,
     ) -> Answer {
-        match input.key.try_into() {
-            Ok(key) => create!(ctx, "createGroupingKey", Grouping, input, key),
-            Err(error) => Some(Err(error)),
-        }
+        create!(ctx, "createGroupingKey", Grouping, input, input.key.into())
     }
 
     /// Replaces a grouping key.
@@ -424,10 +421,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The change, and when to refuse it.")] input: UpdateGroupingKeyInput,
     ) -> Answer {
-        match input.key.try_into() {
-            Ok(key) => update!(ctx, "updateGroupingKey", Grouping, input, key),
-            Err(error) => Some(Err(error)),
-        }
+        update!(ctx, "updateGroupingKey", Grouping, input, input.key.into())
     }
 
     /// Removes a grouping key.
@@ -536,10 +530,7 @@ impl Mutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The change, and when to refuse it.")] input: UpdateSettingsInput,
     ) -> Answer {
-        let settings = match input.settings.try_into() {
-            Ok(settings) => settings,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(apply(ctx, call!("updateSettings", input), RuleEdit::Settings(settings)).await)
+        let edit = RuleEdit::Settings(input.settings.into());
+        Some(apply(ctx, call!("updateSettings", input), edit).await)
     }
 }

@@ -111,6 +111,14 @@ impl Operation {
         Ok(newest)
     }
 
+    /// Waits until the epoch that the request itself asks for can be read.
+    pub async fn reached(&self) -> Result<(), ApiError> {
+        if self.at_least.is_some() {
+            self.snapshot(None).await?;
+        }
+        Ok(())
+    }
+
     /// An operation of the same services that outlives this one: that of a stream.
     #[must_use]
     pub fn again(&self) -> Self {

@@ -107,7 +107,7 @@ impl Overview {
         after: Option<String>,
     ) -> Nullable<AppConnection> {
         nullable(async {
-            let first = page::bounded(first, APPS_DEFAULT, APPS_MAX)?;
+            let first = page::bounded("first", first, APPS_DEFAULT, APPS_MAX)?;
             let after = after.as_deref().map(read_app_cursor).transpose()?;
             let (list, place) = after.map(|after| (after.list, after.place)).unzip();
             let (shown, known) = (self.at.view().epoch(), self.found.apps.clone());

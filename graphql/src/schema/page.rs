@@ -49,15 +49,20 @@ impl PageInfo {
 
 /// Checks `first`.
 pub fn size(first: Option<i32>) -> Result<usize, ApiError> {
-    bounded(first, PAGE_DEFAULT, PAGE_MAX)
+    bounded("first", first, PAGE_DEFAULT, PAGE_MAX)
 }
 
-/// Checks a number of entries against a bound of its own.
-pub fn bounded(first: Option<i32>, default: usize, most: usize) -> Result<usize, ApiError> {
-    let Some(first) = first else { return Ok(default) };
-    match usize::try_from(first) {
-        Ok(first) if first <= most => Ok(first),
-        _ => Err(bad(format!("`first` is {first}; it must be from 0 to {most}"))),
+/// Checks a number of entries, the argument `name`, against a bound of its own.
+pub fn bounded(
+    name: &str,
+    given: Option<i32>,
+    default: usize,
+    most: usize,
+) -> Result<usize, ApiError> {
+    let Some(given) = given else { return Ok(default) };
+    match usize::try_from(given) {
+        Ok(entries) if entries <= most => Ok(entries),
+        _ => Err(bad(format!("`{name}` is {given}; it must be from 0 to {most}"))),
     }
 }
 

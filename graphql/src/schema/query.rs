@@ -124,16 +124,19 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Global ids, at most 200.")] ids: Vec<ID>,
-    ) -> Result<Vec<Nullable<Node>>, ApiError> {
-        if ids.len() > NODES_MAX {
-            return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
-        }
-        let at = Operation::of(ctx)?.snapshot(None).await?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push(find(&at, &id).await.transpose());
-        }
-        Ok(found)
+    ) -> Nullable<Vec<Nullable<Node>>> {
+        nullable(async {
+            if ids.len() > NODES_MAX {
+                return Err(ApiError::Limit(format!("`nodes` takes at most {NODES_MAX} ids")));
+            }
+            let at = Operation::of(ctx)?.snapshot(None).await?;
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                found.push(find(&at, &id).await.transpose());
+            }
+            Ok(Some(found))
+        })
+        .await
     }
 
     /// Totals and time series. Without a range: everything retained.

@@ -1,16 +1,16 @@
-//! Rules as clients write them, translated to `rules/mod.rs` one to one. What is wrong with a point
-//! or a glob is not found here but where the rule is checked, so that the answer is a modelled
-//! error with its place.
+//! Rules as clients write them, translated to `spoor_operators::rules` one to one.
+//!
+//! Nothing is refused here: what is wrong with a point, a glob or a number is found where the rules
+//! are checked, so that the client gets it in `errors` with its path. A number the rules have no
+//! room for becomes one that their check refuses.
 
 use async_graphql::{InputObject, OneofObject};
 use spoor_operators::facts::NO_GAP;
 use spoor_operators::rules;
 
-use super::operation::bad;
 use super::request::ParameterType;
 use super::rules::{Per, ScopeAction};
 use super::scalars::Long;
-use crate::error::ApiError;
 
 /// A scope rule; an absent pattern matches everything.
 #[derive(InputObject)]
@@ -126,9 +126,14 @@ pub struct SettingsInput {
     pub future_ms: Option<Long>,
 }
 
-/// An `Int` that cannot be negative.
-fn small(name: &str, number: i32) -> Result<u32, ApiError> {
-    u32::try_from(number).map_err(|_| bad(format!("`{name}` is {number}; it cannot be negative")))
+/// A number of at least 1; what is negative becomes 0, which is refused like it.
+fn at_least_one(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// A span of at least 0; what is negative becomes the longest one, which is refused like it.
+fn span(ms: Long) -> u64 {
+    ms.as_u64().unwrap_or(u64::MAX)
 }
 
 impl From<ScopeRuleInput> for rules::ScopeRule {
@@ -138,39 +143,32 @@ impl From<ScopeRuleInput> for rules::ScopeRule {
     }
 }
 
-impl TryFrom<GapInput> for rules::Gap {
-    type Error = ApiError;
-
-    fn try_from(input: GapInput) -> Result<Self, ApiError> {
+impl From<GapInput> for rules::Gap {
+    fn from(input: GapInput) -> Self {
         match input {
-            GapInput::Ms(ms) => {
-                let ms = u32::try_from(ms.0).ok().filter(|ms| *ms < NO_GAP);
-                let most = NO_GAP - 1;
-                ms.map(Self::Ms).ok_or_else(|| bad(format!("`gap.ms` has to be from 0 to {most}")))
-            }
-            GapInput::None(true) => Ok(Self::None),
-            GapInput::None(false) => Err(bad("a gap is `{ms: ...}` or `{none: true}`")),
+            GapInput::Ms(ms) => Self::Ms(u32::try_from(ms.0).unwrap_or(NO_GAP)),
+            GapInput::None(true) => Self::None,
+            // Neither a time nor none: refused as a gap of nothing is.
+            GapInput::None(false) => Self::Ms(0),
         }
     }
 }
 
-impl TryFrom<GroupingKeyInput> for rules::GroupingKey {
-    type Error = ApiError;
-
-    fn try_from(input: GroupingKeyInput) -> Result<Self, ApiError> {
-        Ok(Self {
+impl From<GroupingKeyInput> for rules::GroupingKey {
+    fn from(input: GroupingKeyInput) -> Self {
+        Self {
             name: input.name,
             point: input.point,
             namespace: input.namespace,
             apps: input.apps,
             hosts: input.hosts,
             paths: input.paths,
-            min_length: small("minLength", input.min_length)?,
+            min_length: at_least_one(input.min_length),
             ignore: input.ignore,
             per: input.per.into(),
             secret: input.secret,
-            gap: input.gap.map(rules::Gap::try_from).transpose()?,
-        })
+            gap: input.gap.map(rules::Gap::from),
+        }
     }
 }
 
@@ -191,23 +189,15 @@ impl From<FlowInput> for rules::Flow {
     }
 }
 
-impl TryFrom<SettingsInput> for rules::Settings {
-    type Error = ApiError;
-
-    fn try_from(input: SettingsInput) -> Result<Self, ApiError> {
-        let positive = |number: Long, name: &str| {
-            number.as_u64().ok_or_else(|| bad(format!("`{name}` is negative")))
-        };
-        Ok(Self {
-            gap: input.gap.try_into()?,
+impl From<SettingsInput> for rules::Settings {
+    fn from(input: SettingsInput) -> Self {
+        Self {
+            gap: input.gap.into(),
             day_zone: input.day_zone,
-            lateness_ms: positive(input.lateness_ms, "latenessMs")?,
-            retention_days: input
-                .retention_days
-                .map(|days| small("retentionDays", days))
-                .transpose()?,
-            idle_timeout_ms: positive(input.idle_timeout_ms, "idleTimeoutMs")?,
-            future_ms: input.future_ms.map(|ms| positive(ms, "futureMs")).transpose()?,
-        })
+            lateness_ms: span(input.lateness_ms),
+            retention_days: input.retention_days.map(at_least_one),
+            idle_timeout_ms: span(input.idle_timeout_ms),
+            future_ms: input.future_ms.map(span),
+        }
     }
 }

@@ -122,25 +122,28 @@ impl SessionNode {
         >,
         #[graphql(desc = "Cursor of the entry to go on after; absent: from the beginning.")]
         after: Option<String>,
-    ) -> Result<Breakdown, ApiError> {
-        let first = page::bounded(first, BREAKDOWN_DEFAULT, BREAKDOWN_MAX)?;
-        let after = after.map(|after| read_value_cursor(&after, by.tag())).transpose()?;
-        let (list, place) = after.map(|after| (after.list, after.place)).unzip();
-        let (session, shown) = (self.session.clone(), self.at.view().epoch());
-        let is_after = place.is_some();
-        let page = move |view: &dyn View| {
-            let then = match &place {
-                Some((start, _)) if view.epoch() != shown => {
-                    view.session(SessionId { identity: session.identity.id, start: *start })?
-                }
-                _ => None,
+    ) -> Nullable<Breakdown> {
+        nullable(async {
+            let first = page::bounded("first", first, BREAKDOWN_DEFAULT, BREAKDOWN_MAX)?;
+            let after = after.map(|after| read_value_cursor(&after, by.tag())).transpose()?;
+            let (list, place) = after.map(|after| (after.list, after.place)).unzip();
+            let (session, shown) = (self.session.clone(), self.at.view().epoch());
+            let is_after = place.is_some();
+            let page = move |view: &dyn View| {
+                let then = match &place {
+                    Some((start, _)) if view.epoch() != shown => {
+                        view.session(SessionId { identity: session.identity.id, start: *start })?
+                    }
+                    _ => None,
+                };
+                let session = then.as_ref().unwrap_or(&session);
+                let after = place.as_ref().map(|(_, place)| place);
+                Counted::of(view, session, by, first, after)
             };
-            let session = then.as_ref().unwrap_or(&session);
-            let after = place.as_ref().map(|(_, place)| place);
-            Counted::of(view, session, by, first, after)
-        };
-        let (found, read) = lists::read(ctx, &self.at, list, Epoch(0), page).await?;
-        Ok(Breakdown::new(found, by, is_after, &read))
+            let (found, read) = lists::read(ctx, &self.at, list, Epoch(0), page).await?;
+            Ok(Some(Breakdown::new(found, by, is_after, &read)))
+        })
+        .await
     }
 
     /// Its requests in order of time. `first` is at most 200; 20 unless given.

@@ -135,17 +135,17 @@ impl Subscription {
         since: Option<EpochToken>,
         #[graphql(desc = "At most this many sessions at first; 0 to 1000, 100 unless given.")]
         snapshot: Option<i32>,
-        #[graphql(desc = "Least time between two events in milliseconds.")] interval_ms: Option<
-            i32,
-        >,
+        #[graphql(desc = "Least time between two events; 100 to 60000 ms, 1000 unless given.")]
+        interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<SessionChanges, ApiError>> + use<>, ApiError> {
         let filter = session_filter(filter)?;
         let query = ChangesQuery {
             filter,
             since: since.map(|EpochToken(token)| token),
-            snapshot: page::bounded(snapshot, SNAPSHOT_DEFAULT, SNAPSHOT_MAX)?,
+            snapshot: page::bounded("snapshot", snapshot, SNAPSHOT_DEFAULT, SNAPSHOT_MAX)?,
             interval: interval(interval_ms, CHANGES_INTERVAL_MAX_MS)?,
         };
+        Operation::of(ctx)?.reached().await?;
         let operation = Operation::of(ctx)?.again();
         let feed = operation.services().feed.clone();
         let changes = operation.blocking(move || feed.session_changes(query)).await?;
@@ -161,12 +161,12 @@ impl Subscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which part of event time, in which steps.")] range: Option<OverviewRange>,
-        #[graphql(desc = "Least time between two events; 100 to 3600000, 1000 unless given.")]
+        #[graphql(desc = "Least time between two events; 100 to 3600000 ms, 1000 unless given.")]
         interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<Overview, ApiError>> + use<>, ApiError> {
         let range = range.unwrap_or_default();
         let wants_series = ctx.look_ahead().field("series").exists();
-        let pace = Pace::new(ctx, interval_ms)?;
+        let pace = Pace::new(ctx, interval_ms).await?;
         Ok(stream::unfold(pace, move |mut pace: Pace| async move {
             let value = match pace.next().await? {
                 Ok(at) => Overview::read(&at, range, wants_series).await,
@@ -182,10 +182,10 @@ impl Subscription {
     async fn status_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Least time between two events; 100 to 3600000, 1000 unless given.")]
+        #[graphql(desc = "Least time between two events; 100 to 3600000 ms, 1000 unless given.")]
         interval_ms: Option<i32>,
     ) -> Result<impl Stream<Item = Result<Status, ApiError>> + use<>, ApiError> {
-        let pace = Pace::new(ctx, interval_ms)?;
+        let pace = Pace::new(ctx, interval_ms).await?;
         Ok(stream::unfold(pace, move |mut pace: Pace| async move {
             let value = match pace.next().await? {
                 Ok(at) => at.read(|view| Ok(Status::from(view.status()?))).await,
@@ -249,8 +249,9 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(ctx: &Context<'_>, interval_ms: Option<i32>) -> Result<Self, ApiError> {
+    async fn new(ctx: &Context<'_>, interval_ms: Option<i32>) -> Result<Self, ApiError> {
         let interval = interval(interval_ms, INTERVAL_MAX_MS)?;
+        Operation::of(ctx)?.reached().await?;
         let operation = Operation::of(ctx)?.again();
         let epochs = operation.services().feed.epochs();
         Ok(Self { operation, epochs, interval, last: None, failed: false })

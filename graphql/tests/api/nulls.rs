@@ -99,3 +99,40 @@ async fn a_store_that_fails_hides_its_reasons_and_leaves_the_rest_of_the_answer(
     let id = error["extensions"]["requestId"].as_str().unwrap();
     assert!(error["message"].as_str().unwrap().contains(id));
 }
+
+/// What a wrong argument makes null is the field that has it, and nothing around it.
+#[tokio::test]
+async fn a_wrong_argument_leaves_the_rest_of_the_answer() {
+    let server = Server::default();
+    server.mock.commit(&line("a", "a-1", 1_000));
+    let many = vec!["x"; 201];
+    for (field, expected) in [
+        ("sessions(first: -1) { epoch }", json!({"field": null})),
+        (
+            "sessions(filter: {range: [{by: REQUESTS, min: 2, max: 1}]}) { epoch }",
+            json!({"field": null}),
+        ),
+        ("nodes(ids: $many) { id }", json!({"field": null})),
+        ("nodes(ids: [\"x\"]) { id }", json!({"field": [null]})),
+        (
+            "sessions { nodes { open breakdown(by: IP, first: -1) { distinct } } }",
+            json!({"field": {"nodes": [{"open": true, "breakdown": null}]}}),
+        ),
+        (
+            "sessions { nodes { open requests(after: \"x\") { totalCount } } }",
+            json!({"field": {"nodes": [{"open": true, "requests": null}]}}),
+        ),
+        (
+            "overview { epoch apps(first: -1) { totalCount } }",
+            json!({"field": {"epoch": 2, "apps": null}}),
+        ),
+    ] {
+        let uses = if field.contains("$many") { "($many: [ID!]!)" } else { "" };
+        let query = format!("query {uses} {{ field: {field} status {{ epoch }} }}");
+        let answer = server.post(&query, json!({ "many": many })).await;
+        let mut expected = expected;
+        expected["status"] = json!({"epoch": 2});
+        assert_eq!(answer.body["data"], expected, "{field}");
+        assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(1), "{}", answer.body);
+    }
+}

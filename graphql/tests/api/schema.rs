@@ -47,6 +47,24 @@ async fn every_type_field_argument_and_value_is_described() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
+/// An argument may be wrong: then its field is null, not what is around it.
+#[tokio::test]
+async fn every_field_that_takes_arguments_is_nullable() {
+    let query = "{ __schema { subscriptionType { name }
+        types { name fields { name args { name } type { kind } } } } }";
+    let schema = &Server::default().data(query, json!({})).await["__schema"];
+    for kind in schema["types"].as_array().unwrap() {
+        // An event stream has no value to be null: it ends with the error.
+        let stream = kind["name"] == schema["subscriptionType"]["name"];
+        let builtin = kind["name"].as_str().unwrap().starts_with("__");
+        for field in kind["fields"].as_array().into_iter().flatten().filter(|_| !stream && !builtin)
+        {
+            let takes = !field["args"].as_array().unwrap().is_empty();
+            assert!(!takes || field["type"]["kind"] != "NON_NULL", "{}: {field}", kind["name"]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn pages_follow_one_another_in_every_order() {
     let server = Server::default();

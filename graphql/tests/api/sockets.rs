@@ -443,3 +443,29 @@ async fn the_names_of_an_accepting_answer_are_written_as_the_standard_has_them()
     assert!(head.contains("\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"), "{head}");
     assert!(head.contains("\r\nSec-WebSocket-Accept: "), "{head}");
 }
+
+/// An epoch beside the query is checked and waited for by its own operation alone.
+#[tokio::test]
+async fn an_operation_waits_for_the_epoch_beside_it() {
+    let (mock, url) = start(ServerOptions::default()).await;
+    let mut client = Client::connect(&url).await;
+    let operation = |id: &str, query: &str, epoch: Value| {
+        json!({"id": id, "type": "subscribe",
+            "payload": {"query": query, "extensions": {"atLeastEpoch": epoch}}})
+    };
+    client.say(operation("wrong", "{ status { epoch } }", json!("x"))).await;
+    let refused = client.hear().await;
+    assert_eq!(refused["type"], "error", "{refused}");
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+
+    let changes = "subscription { statusChanges { epoch } }";
+    client.say(operation("waits", changes, json!(mock.token(2)))).await;
+    client.say(operation("now", "{ status { epoch } }", Value::Null)).await;
+    let now = client.hear().await;
+    assert_eq!(now["payload"]["data"], json!({"status": {"epoch": 1}}), "{now}");
+    assert_eq!(client.hear().await["type"], "complete");
+    mock.commit(&line("a", "a-1", 0));
+    let told = client.hear().await;
+    assert_eq!(told["id"], "waits");
+    assert_eq!(told["payload"]["data"], json!({"statusChanges": {"epoch": 2}}), "{told}");
+}

@@ -178,7 +178,9 @@ fn check_settings(settings: &Settings, place: &Place<'_>) {
         ("future_ms", settings.future_ms.unwrap_or(0)),
     ] {
         if span > SPAN_MS_MAX {
-            place.at(field).refuse(EditCode::OutOfRange, format!("at most {SPAN_MS_MAX} ms"));
+            place
+                .at(field)
+                .refuse(EditCode::OutOfRange, format!("a span is 0 to {SPAN_MS_MAX} ms"));
         }
     }
     if settings.retention_days.is_some_and(|days| !(1..=RETENTION_DAYS_MAX).contains(&days)) {

@@ -113,7 +113,7 @@ impl RuleSet {
                     rules.disabled_built_in.push(name.clone());
                 }
                 let known = BUILT_IN_KEYS.contains(&name.as_str());
-                if known { Ok(()) } else { Err(unknown_built_in(name, &["name"])) }
+                if known { Ok(()) } else { Err(unknown_built_in(name, &["disabled_built_in"])) }
             }
             RuleEdit::Settings(settings) => {
                 rules.settings = settings.clone();
@@ -165,7 +165,10 @@ pub(super) fn unknown_built_in(name: &str, path: &[&str]) -> EditError {
     EditError {
         code: EditCode::NotFound,
         path: path.iter().map(ToString::to_string).collect(),
-        message: format!("no built-in key is named `{name}`; they are {BUILT_IN_KEYS:?}"),
+        message: format!(
+            "no built-in key is named `{name}`; they are {}",
+            BUILT_IN_KEYS.join(", ")
+        ),
     }
 }
 
