@@ -1,4 +1,4 @@
-//! The tutorial is run, command by command, and prints what its page shows.
+//! The commands of the tutorial and of the README are run, and print what the page shows.
 //!
 //! Commands are the lines of ```` ```console ```` blocks that begin with `$ `; what follows a command
 //! is its output. All run in one shell, in a directory with the repository's `configs`. Times and
@@ -17,7 +17,6 @@ use std::process::{Command, Stdio};
 use common::pages::{page, path};
 use regex::Regex;
 
-const PAGE: &str = "docs/tutorial.md";
 const BEGIN: &str = "```console\n";
 const END: &str = "\n```";
 /// The port of the page.
@@ -78,9 +77,9 @@ fn comparable(text: &str) -> String {
     differs.unwrap().replace_all(text.trim_end(), "…").into_owned()
 }
 
-#[test]
-fn the_commands_of_the_tutorial_print_what_it_shows() {
-    let text = page(PAGE);
+/// Runs the commands of a page, of which there are at least so many.
+fn check(name: &str, least: usize) {
+    let text = page(name);
     let mut parts = text.split(BEGIN);
     let mut written = parts.next().unwrap().to_owned();
     let blocks: Vec<(Vec<Step>, &str)> = parts
@@ -88,7 +87,7 @@ fn the_commands_of_the_tutorial_print_what_it_shows() {
         .map(|(block, rest)| (steps(block), rest))
         .collect();
     let all: Vec<&Step> = blocks.iter().flat_map(|(steps, _)| steps).collect();
-    assert!(all.len() > 15, "the commands are found");
+    assert!(all.len() >= least, "{name}: the commands are found");
     let commands: Vec<String> = all.iter().map(|step| step.command.clone()).collect();
     let printed = run(&commands);
 
@@ -97,6 +96,9 @@ fn the_commands_of_the_tutorial_print_what_it_shows() {
         written += BEGIN;
         let block = steps.iter().zip(&mut outputs).map(|(step, output)| {
             let command = format!("$ {}", step.command);
+            // What is there is kept where only times differ.
+            let is_same = comparable(output) == comparable(&step.output);
+            let output = if is_same { step.output.trim_end() } else { output };
             if output.is_empty() { command } else { format!("{command}\n{output}") }
         });
         written += &block.collect::<Vec<_>>().join("\n");
@@ -104,10 +106,20 @@ fn the_commands_of_the_tutorial_print_what_it_shows() {
         written += rest;
     }
     if std::env::var_os("SPOOR_BLESS").is_some() {
-        std::fs::write(path(PAGE), written).unwrap();
+        std::fs::write(path(name), written).unwrap();
         return;
     }
     for (step, output) in all.iter().zip(&printed) {
-        assert_eq!(comparable(output), comparable(&step.output), "$ {}", step.command);
+        assert_eq!(comparable(output), comparable(&step.output), "{name}: $ {}", step.command);
     }
+}
+
+#[test]
+fn the_commands_of_the_tutorial_print_what_it_shows() {
+    check("docs/tutorial.md", 15);
+}
+
+#[test]
+fn the_commands_of_the_readme_print_what_it_shows() {
+    check("README.md", 1);
 }
