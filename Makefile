@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The branch whose difference to the working tree `make check` looks at.
 BASE := main
 
-.PHONY: help deps build run test check lint deny audit bench
+.PHONY: help deps build run test console check lint deny audit bench
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ test: deps ## every test, in the release profile
 	@.ci/deps node
 	cargo test --release --locked --workspace --features failpoints
 	cargo test --release --locked -p spoor-operators --features abomonation --lib --test sessionize_model
+
+console: deps ## rebuild the console in graphql/console/dist, which is committed
+	@.ci/deps node
+	cd graphql/console && npm ci --no-audit --no-fund && npm run codegen && npm run build
 
 check: ## format, lint and tests of the packages that differ from BASE=main; debug profile
 	@.ci/check $(BASE)

@@ -62,7 +62,11 @@ cat <<LIST
 Spoor listens on $url and takes $rate made-up requests a second, after two hours of past. Each
 minute it says how it goes. Ctrl-C stops it.
 
-GraphiQL, to explore in the browser:
+The console, in the browser:
+
+  $url/
+
+GraphiQL, to explore the API:
 
   $url/graphiql
 

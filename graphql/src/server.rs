@@ -15,7 +15,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::connections::Connections;
 use crate::execute::Engine;
-use crate::http::{self, origin, pages, push, ready};
+use crate::http::{self, console, origin, pages, push, ready};
 use crate::options::{ConnectionLimits, ServerOptions};
 
 /// Time open requests get to end after the server was asked to stop.
@@ -40,7 +40,8 @@ pub fn routes(engine: Arc<Engine>) -> Router {
             "/v1/requests",
             post(push::post).layer(from_fn_with_state(engine.clone(), ready::push)),
         )
-        .route("/", get(pages::landing))
+        .route("/", get(console::home))
+        .route("/assets/{name}", get(console::asset))
         .route("/graphiql", get(pages::graphiql))
         .route("/graphiql/graphiql.js", get(pages::graphiql_js))
         .route("/graphiql/graphiql.css", get(pages::graphiql_css))
@@ -48,6 +49,7 @@ pub fn routes(engine: Arc<Engine>) -> Router {
         .route("/schema.graphql", get(pages::schema))
         .route("/healthz", get(pages::healthz))
         .route("/readyz", get(pages::readyz))
+        .fallback(console::fallback)
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(engine.clone(), origin::guard))
         .layer(CatchPanicLayer::new())

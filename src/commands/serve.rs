@@ -121,8 +121,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     };
     tracing::info!(
-        "GraphQL at http://{address}/graphql, GraphiQL at http://{address}/graphiql, \
-         ingest at http://{address}/v1/requests"
+        "the console at http://{address}/, GraphQL at http://{address}/graphql, \
+         GraphiQL at http://{address}/graphiql, ingest at http://{address}/v1/requests"
     );
     let end = runtime.block_on(async {
         tokio::select! {

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod body;
+pub mod console;
 pub mod host;
 pub mod negotiate;
 pub mod origin;

@@ -1,5 +1,5 @@
-//! The pages and probes besides GraphQL: the offline GraphiQL, a landing page, health and
-//! readiness. Nothing here is loaded from another host.
+//! The pages and probes besides GraphQL and the console: the offline GraphiQL, health and readiness.
+//! Nothing here is loaded from another host.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ const GRAPHIQL_JS: &[u8] = include_bytes!("../../assets/graphiql.js");
 const GRAPHIQL_CSS: &[u8] = include_bytes!("../../assets/graphiql.css");
 const GRAPHIQL_LICENSES: &[u8] = include_bytes!("../../assets/graphiql.licenses.txt");
 const GRAPHIQL_HTML: &str = include_str!("../../assets/graphiql.html");
-const LANDING_HTML: &str = include_str!("../../assets/landing.html");
 
 /// Scripts of ours only; styles may be inline since the editor sets them so. `connect-src 'self'`
 /// is our own WebSocket too.
@@ -46,11 +45,6 @@ fn page(html: &'static str) -> Response {
 fn asset(content_type: &'static str, bytes: &'static [u8]) -> Response {
     let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=3600")];
     (headers, bytes).into_response()
-}
-
-/// `GET /`.
-pub async fn landing() -> Response {
-    page(LANDING_HTML)
 }
 
 /// `GET /graphiql`.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure ends a test")]
 
 mod connections;
+mod console;
 mod frames;
 mod http;
 mod limits;

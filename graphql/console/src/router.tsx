@@ -1,0 +1,84 @@
+// The addresses of the console. Every view is one: what is chosen on a screen is in its query.
+//
+// Values in the query stay text: the router's own reading would make numbers of ids that have only
+// digits.
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  retainSearchParams,
+} from "@tanstack/react-router";
+import { NotFound, Shell } from "./screens/Shell";
+import { Sessions } from "./screens/sessions/Sessions";
+
+export interface Search {
+  /** Filter. */
+  q?: string;
+  /** Range of time. */
+  t?: string;
+  /** Order; `-` before it: greatest first. */
+  sort?: string;
+  /** Columns. */
+  cols?: string;
+  /** Zone in which times are shown. */
+  tz?: string;
+  /** Request that is open. */
+  r?: string;
+  /** Filter of the requests within a session. */
+  rq?: string;
+  /** Part of a screen. */
+  part?: string;
+}
+
+const NAMES = ["q", "t", "sort", "cols", "tz", "r", "rq", "part"] as const;
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: NotFound,
+  validateSearch: (given: Record<string, unknown>): Search => {
+    const search: Search = {};
+    for (const name of NAMES) {
+      const value = given[name];
+      if (typeof value === "string") search[name] = value;
+    }
+    return search;
+  },
+  search: { middlewares: [retainSearchParams(["tz"])] },
+});
+
+const sessions = createRoute({ getParentRoute: () => root, path: "/sessions", component: Sessions });
+const session = createRoute({
+  getParentRoute: () => root,
+  path: "/sessions/$id",
+  component: lazyRouteComponent(() => import("./screens/session/Session"), "Session"),
+});
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: ({ search }) => {
+    throw redirect({ to: "/sessions", search, replace: true });
+  },
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([home, sessions, session]),
+  scrollRestoration: false,
+  defaultPreload: "intent",
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const params = new URLSearchParams();
+    for (const [name, value] of Object.entries(search)) {
+      if (typeof value === "string" && value !== "") params.set(name, value);
+    }
+    const text = params.toString();
+    return text === "" ? "" : `?${text}`;
+  },
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
