@@ -1,16 +1,19 @@
-//! Filters and orders as clients write them, translated to `query.rs` one to one.
+//! Filters as clients write them, translated to `spoor_api::query` one to one.
+//!
+//! What can be spelled in several ways (addresses, methods) is brought to the form records have it
+//! in. Depth and size of a filter are bounded here, before it is looked at.
 
 use std::borrow::Cow;
 
 use async_graphql::{Enum, ID, InputObject};
-use spoor_api::query::{
-    Filter, Order, RequestFilter as RequestPredicate, Statistic, StatusClass as FoundClass,
-};
+use spoor_api::query::{Filter, RequestFilter as RequestPredicate, StatusClass as FoundClass};
 use spoor_operators::address;
 use spoor_operators::facts::Field;
+use spoor_operators::time::EventTime;
 
 use super::ids::{identity_id, session_id};
 use super::operation::bad;
+use super::order::SessionStatistic;
 use super::scalars::{Cidr, DateTime};
 use crate::error::ApiError;
 
@@ -166,82 +169,6 @@ impl StatusClass {
     }
 }
 
-/// Numbers of a session that can bound a filter and order a list. Durations are in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "Statistic")]
-pub enum SessionStatistic {
-    /// First request.
-    Start,
-    /// Last request.
-    End,
-    /// From the first request to the last.
-    DurationMs,
-    /// Requests.
-    Requests,
-    /// Requests with a status of 400 and above.
-    Errors,
-    /// Requests with a status of 500 and above.
-    ServerErrors,
-    /// Attacks detected: each of each request.
-    Detections,
-    /// Requests with at least one detection.
-    Malicious,
-    /// Requests that were blocked.
-    Blocked,
-    /// Bytes of the requests.
-    RequestBytes,
-    /// Bytes of the responses.
-    ResponseBytes,
-    /// Time to the full response, summed.
-    DurationSumMs,
-    /// Time to the full response, at most.
-    DurationMaxMs,
-    /// Time to the full response: median.
-    DurationP50Ms,
-    /// Time to the full response: 95th percentile.
-    DurationP95Ms,
-    /// Time to the full response: 99th percentile.
-    DurationP99Ms,
-    /// Distinct client addresses.
-    Ips,
-    /// Distinct endpoints.
-    Endpoints,
-    /// Distinct users.
-    Users,
-    /// Requests of shadow endpoints.
-    Shadow,
-    /// Requests of zombie endpoints.
-    Zombie,
-}
-
-/// Which way a list runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
-pub enum OrderDirection {
-    /// Least first.
-    Asc,
-    /// Greatest first.
-    #[default]
-    Desc,
-}
-
-/// Order of a list of sessions; equal numbers are told apart by id, so every order is total.
-/// Sessions that do not have the number (durations, where no request has one) come last, whichever
-/// way the list runs.
-#[derive(Clone, Copy, InputObject)]
-pub struct SessionOrder {
-    /// By which number.
-    pub by: SessionStatistic,
-    /// Which way.
-    #[graphql(default)]
-    pub direction: OrderDirection,
-}
-
-impl From<SessionOrder> for Order {
-    fn from(order: SessionOrder) -> Self {
-        Self { by: order.by.into(), descending: order.direction == OrderDirection::Desc }
-    }
-}
-
 /// Translates an optional filter; none selects every session.
 pub fn sessions(filter: Option<SessionFilter>) -> Result<Filter, ApiError> {
     let mut size = 0;
@@ -295,8 +222,7 @@ impl SessionFilter {
 }
 
 /// First instant, and the first after the last.
-pub type Bounds =
-    (Option<spoor_operators::time::EventTime>, Option<spoor_operators::time::EventTime>);
+pub type Bounds = (Option<EventTime>, Option<EventTime>);
 
 /// The bounds of a time range, which must not be the wrong way round.
 pub fn bounds(range: TimeRange) -> Result<Bounds, ApiError> {

@@ -1,14 +1,17 @@
 //! The schema: one file a topic, translated to and from the seam and nothing else.
 
+pub mod change_inputs;
 pub mod filter;
 pub mod ids;
 pub mod lists;
 pub mod mutation;
 pub mod operation;
+pub mod order;
 pub mod overview;
 pub mod page;
 pub mod query;
 pub mod request;
+pub mod rule_change;
 pub mod rule_inputs;
 pub mod rules;
 pub mod scalars;

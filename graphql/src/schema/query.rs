@@ -5,10 +5,11 @@ use spoor_api::query::Order;
 use spoor_api::service::View;
 use spoor_operators::identity::SessionId;
 
-use super::filter::{SessionFilter, SessionOrder, sessions as session_filter};
+use super::filter::{SessionFilter, sessions as session_filter};
 use super::ids::{GlobalId, identity_id, read_letter_cursor, session_id};
 use super::lists;
 use super::operation::{Nullable, Operation, Snapshot, bad, nullable};
+use super::order::SessionOrder;
 use super::overview::{Overview, OverviewRange};
 use super::page;
 use super::request::RequestNode;
