@@ -9,9 +9,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spoor_dataflow::config;
-use spoor_dataflow::decode::{Decoder, Format, Mapping, detect};
-use spoor_dataflow::source::Chunk;
+use spoor_input::decode::chunk::Chunk;
+use spoor_input::decode::settings as config;
+use spoor_input::decode::{Decoder, Format, Mapping, detect};
 use spoor_operators::point::Point;
 use spoor_operators::request::Request;
 

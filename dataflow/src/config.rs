@@ -15,16 +15,18 @@ use std::str::FromStr;
 
 mod durations;
 
-use crate::engine::{PUSH_SOURCE, limits};
-use crate::store::{KeptOfRefused, SpillCodec};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use spoor_engine::{PUSH_SOURCE, limits};
 use spoor_operators::assign::{Applications, SecretKey};
 use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
+use spoor_store::{KeptOfRefused, SpillCodec};
 
 use durations::Durations;
+
+pub use spoor_input::decode::settings::{FORMAT_AUTO, Mapping, Templates, TimeUnit};
 
 /// Prefix of environment variables that are configuration.
 pub const ENV_PREFIX: &str = "SPOOR_";
@@ -156,86 +158,8 @@ pub struct SourceConfig {
     pub format: String,
 }
 
-/// The format that is found by content.
-pub const FORMAT_AUTO: &str = "auto";
-
 fn auto() -> String {
     FORMAT_AUTO.into()
-}
-
-/// One of `[mappings.NAME]`: how a JSON object of another shape becomes a request.
-///
-/// A *template* is text with `{/json/pointer}` where a value of the object goes: `"POST"` is a
-/// constant, `"{/eventTime}"` a value, `"/{/eventName}"` both, `"{/errorCode?400:200}"` one of two
-/// texts, by whether there is a value. A template is absent when one of its
-/// values is missing, null, empty or in `ignore`. A list of templates: the first that is not
-/// absent. A value that is an object or an array goes in as its JSON text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mapping {
-    /// Field of the native record (`id`, `ts`, `app`, `method`, `host`, `path`, `query`, `url`,
-    /// `status`, `duration_ms`, `request_bytes`, `response_bytes`, `ip`, `user_agent`): template.
-    pub fields: BTreeMap<String, Templates>,
-    /// Request header: template.
-    pub request_headers: BTreeMap<String, Templates>,
-    /// Request cookie: template.
-    pub request_cookies: BTreeMap<String, Templates>,
-    /// Response header: template.
-    pub response_headers: BTreeMap<String, Templates>,
-    /// Pointer to what becomes the request's body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_body: Option<String>,
-    /// Pointer to what becomes the response's body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_body: Option<String>,
-    /// Texts that stand for absence, such as `-`.
-    pub ignore: Vec<String>,
-    /// What a number in `ts` counts. A text that is RFC 3339 is read as that.
-    pub ts_unit: TimeUnit,
-    /// What the number in `duration_ms` counts, before it becomes milliseconds.
-    pub duration_unit: TimeUnit,
-    /// Pointer to an array of records inside of each JSON value of the input, if they are wrapped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub records: Option<String>,
-    /// Fields that are left out, instead of making a bad record, when their value breaks the
-    /// record's rules.
-    pub drop_invalid: Vec<String>,
-}
-
-/// One template, or several of which the first that is not absent counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Templates {
-    /// One.
-    One(String),
-    /// In order.
-    Any(Vec<String>),
-}
-
-impl Templates {
-    /// The templates in order.
-    #[must_use]
-    pub fn as_slice(&self) -> &[String] {
-        match self {
-            Self::One(template) => std::slice::from_ref(template),
-            Self::Any(templates) => templates,
-        }
-    }
-}
-
-/// A unit of time in a mapped record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TimeUnit {
-    /// Seconds, with a fraction.
-    S,
-    /// Milliseconds.
-    #[default]
-    Ms,
-    /// Microseconds.
-    Us,
-    /// Nanoseconds.
-    Ns,
 }
 
 /// One of `[[descriptions]]`: an `OpenAPI` document of an application. In the order of an

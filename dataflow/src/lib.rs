@@ -1,18 +1,25 @@
-//! Spoor's engine: sources, the graph, keyed state, the store, commit and recovery, reader and
-//! change feed.
+//! Spoor as a library: the configuration, and one name for the crates of the dataflow.
 //!
-//! It knows nothing of GraphQL or HTTP: whoever serves it sees the traits of [`service`].
+//! Whoever embeds the engine (the program `spoor`, tests) depends on this crate alone. It holds how
+//! the program is configured ([`config`]); everything else is re-exported from where it lives:
+//! `spoor-api` (queries, answers, service traits), `spoor-input` (formats and sources),
+//! `spoor-store` (RocksDB) and `spoor-engine` (cluster, graph, commit, reads, jobs).
 
-pub mod cluster;
 pub mod config;
-pub mod decode;
-pub mod engine;
-pub mod failpoint;
-pub mod replay;
-pub mod reshape;
-pub mod sorted;
-pub mod source;
-pub mod store;
-pub mod verify;
 
 pub use spoor_api::{codes, lineage, patience, query, service, values};
+pub use spoor_engine as engine;
+pub use spoor_engine::{cluster, replay, reshape, verify};
+pub use spoor_input::{decode, source};
+pub use spoor_store::failpoint;
+
+/// The store, and its tools with what the engine keeps in it.
+pub mod store {
+    pub use spoor_store::*;
+
+    /// Looking after a store.
+    pub mod care {
+        pub use spoor_engine::store_tools::{Info, SourceInfo, check, info, salvage};
+        pub use spoor_store::care::*;
+    }
+}
