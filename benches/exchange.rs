@@ -28,11 +28,11 @@ use spoor_operators::facts::Assigned;
 use spoor_operators::identity::IdentityId;
 use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
-use spoor_operators::sessionize::backend::{DayKey, IdSet, SessionBackend};
+use spoor_operators::sessionize::backend::{DayKey, IdSet};
 use spoor_operators::sessionize::batch::{Batch, Update};
 use spoor_operators::sessionize::codec::{HotCodec, HotDay, rows::Rows};
 use spoor_operators::sessionize::exchange::ByOwner;
-use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::memory::MemoryState;
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, Epoch, EventTime};
 use timely::CommunicationConfig;
@@ -430,7 +430,7 @@ fn states(updates: &[Update]) {
 /// The state of an identity-day with so many sessions.
 fn identity_day(updates: &[Update], sessions: usize) -> (DayKey, HotDay) {
     let key = DayKey { day: Day(0), identity: IdentityId::of("user", "ann", "") };
-    let mut sessionizer = Sessionizer::new(MemoryBackend::default(), usize::MAX);
+    let mut sessionizer = Sessionizer::new(MemoryState::default(), usize::MAX);
     let item = |at: usize| {
         let session = (at / SESSION_REQUESTS) as i64 * 3 * i64::from(GAP_MS);
         let ts = EventTime(session + (at % SESSION_REQUESTS) as i64);
@@ -441,8 +441,8 @@ fn identity_day(updates: &[Update], sessions: usize) -> (DayKey, HotDay) {
     let mut events = (0..sessions * SESSION_REQUESTS).map(item).collect();
     sessionizer.process(Epoch(0), &mut events, &mut Differences::default());
     let mut ids = IdSet::default();
-    sessionizer.backend().ids(key, &mut ids);
-    let found = sessionizer.backend().sessions(key);
+    MemoryState::ids(sessionizer.backend(), key, &mut ids);
+    let found = MemoryState::sessions(sessionizer.backend(), key);
     assert_eq!(found.len(), sessions);
     (key, HotDay { sessions: found, ids: Some(ids) })
 }

@@ -5,8 +5,9 @@
 //! gives back an equal record. The stored form is part of the store's format; its first byte is a
 //! version. A record in this form already obeys SEMANTICS 1: decoders refuse what does not.
 
-use smallvec::SmallVec;
 use std::borrow::Cow;
+
+use smallvec::SmallVec;
 
 use crate::time::EventTime;
 use crate::wire::{Malformed, Reader, put_i64, put_str, put_u64};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::breakdown::{Breakdown, Head, StoredBreakdown};
+use crate::facts::Field;
 use crate::histogram::Histogram;
 use crate::identity::{Identity, IdentityId, SessionId};
 use crate::summary::{Counters, Summary};
@@ -54,6 +55,55 @@ impl Session {
     #[must_use]
     pub fn duration_ms(&self) -> i64 {
         self.end.0 - self.start.0
+    }
+
+    /// Number of requests.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.summary.requests
+    }
+
+    /// Requests answered with a status of 400 or more.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.summary.errors
+    }
+
+    /// Attacks detected in its requests, upstream.
+    #[must_use]
+    pub fn detections(&self) -> u64 {
+        self.summary.detections
+    }
+
+    /// Whose session it is: the value of the grouping key that decided, or its keyed hash.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.identity.value
+    }
+
+    /// Values of a field and in how many requests they were (of attacks: how many there were), in
+    /// no order that means anything.
+    pub fn values(&self, field: Field) -> impl Iterator<Item = (&str, u64)> {
+        self.summary.entries(field)
+    }
+
+    /// In how many requests a field had this value.
+    #[must_use]
+    pub fn count(&self, field: Field, value: &str) -> u64 {
+        self.summary.count(field, value)
+    }
+
+    /// Number of distinct values of a field.
+    #[must_use]
+    pub fn distinct(&self, field: Field) -> usize {
+        self.summary.distinct(field)
+    }
+
+    /// The time to the response in milliseconds at quantile `q` in 0..=1, within 1 %, of the
+    /// requests that have one; none when there is no such request.
+    #[must_use]
+    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
+        self.summary.quantile_ms(q)
     }
 
     /// Whether an instant lies in it, ends included.

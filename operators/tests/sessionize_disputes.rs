@@ -12,7 +12,7 @@ use spoor_operators::facts::Assigned;
 use spoor_operators::sessionize::backend::{
     DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
 };
-use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::memory::MemoryState;
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, Epoch};
 use support::{Accumulated, Req};
@@ -20,7 +20,7 @@ use support::{Accumulated, Req};
 /// Counts what is asked of it.
 #[derive(Default)]
 struct Counting {
-    inner: MemoryBackend,
+    inner: MemoryState,
     requests: usize,
     rebuilt: u64,
     duplicates: u64,
@@ -68,7 +68,7 @@ fn at_once(requests: &[Req]) -> Accumulated {
     }
     let mut events = least.values().map(|request| (request.assigned(), 1)).collect();
     let (mut out, mut all) = (Differences::default(), Accumulated::default());
-    Sessionizer::new(MemoryBackend::default(), usize::MAX).process(Epoch(0), &mut events, &mut out);
+    Sessionizer::new(MemoryState::default(), usize::MAX).process(Epoch(0), &mut events, &mut out);
     all.add(&mut out);
     all
 }

@@ -8,13 +8,16 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use differential_dataflow::AsCollection;
 use proptest::prelude::*;
 use spoor_operators::facts::{Field, NO_GAP};
+use spoor_operators::identity::{IdentityId, SessionId};
+use spoor_operators::record::Record;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::codec::HotCodec;
-use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::memory::MemoryState;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
 use spoor_operators::sessionize::spill::{MemorySpill, Spilling};
 use spoor_operators::sessionize::{Differences, MinuteApp, Sessionizer};
@@ -23,6 +26,9 @@ use spoor_operators::totals::Totals;
 use support::{Accumulated, Req};
 use timely::CommunicationConfig;
 use timely::dataflow::operators::{Input, Inspect};
+use timely::order::TotalOrder;
+use timely::progress::Timestamp;
+use timely::progress::timestamp::Refines;
 
 /// What happens in an epoch; positions choose among the requests retained before it.
 #[derive(Clone, Debug)]
@@ -172,6 +178,21 @@ impl Model {
         sessions
     }
 
+    /// Requests that count, by the session they are in: identity, start, stored form, how many.
+    fn by_session(&self) -> BTreeMap<(IdentityId, i64, Vec<u8>), isize> {
+        let mut by_session = BTreeMap::new();
+        let sessions = self.sessions();
+        for request in self.counted().into_iter().flat_map(|(_, requests)| requests) {
+            let of = |session: &&Expected| {
+                let within = session.start <= request.ms && request.ms <= session.end;
+                session.who == request.who && within
+            };
+            let start = sessions.iter().find(of).unwrap().start;
+            *by_session.entry((request.identity(), start, request.stored())).or_default() += 1;
+        }
+        by_session
+    }
+
     fn totals(&self) -> BTreeMap<MinuteApp, Totals> {
         let mut totals = BTreeMap::<MinuteApp, Totals>::new();
         for request in self.counted().into_iter().flat_map(|(_, requests)| requests) {
@@ -267,10 +288,26 @@ fn compare(all: &Accumulated, model: &Model) -> Result<(), TestCaseError> {
     sessions.sort();
     prop_assert_eq!(sessions, model.sessions());
     prop_assert_eq!(&all.totals, &model.totals());
+    let found = all.requests.iter().map(|((session, request), count)| {
+        ((session.identity, session.start.0, request.as_bytes().to_vec()), *count)
+    });
+    prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), model.by_session());
     Ok(())
 }
 
-type Output = (Vec<(Arc<Session>, u64, isize)>, Vec<(MinuteApp, u64, Totals)>);
+/// What came out of a dataflow, and when.
+#[derive(Debug)]
+struct Output<T> {
+    sessions: Vec<(Arc<Session>, T, isize)>,
+    requests: Vec<((SessionId, Record), T, isize)>,
+    totals: Vec<(MinuteApp, T, Totals)>,
+}
+
+impl<T> Default for Output<T> {
+    fn default() -> Self {
+        Self { sessions: Vec::new(), requests: Vec::new(), totals: Vec::new() }
+    }
+}
 
 /// Where the state of an identity-day is between epochs.
 #[derive(Clone, Copy, Debug)]
@@ -327,7 +364,11 @@ struct Setting {
 }
 
 /// Runs epochs of events, each event given to some worker, and answers all that came out.
-fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
+fn run<T: Timestamp + TotalOrder + Refines<()>>(
+    epochs: Vec<Vec<(Req, isize)>>,
+    setting: Setting,
+    at: fn(u64) -> T,
+) -> Output<T> {
     let Setting { communication, place, route } = setting;
     let epochs = Arc::new(epochs);
     let out = Arc::new(Mutex::new(Output::default()));
@@ -336,7 +377,7 @@ fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
     let guards = timely::execute(config, move |worker| {
         let route = route.clone();
         let (index, peers, out) = (worker.index(), worker.peers(), Arc::clone(&collected));
-        let mut input = worker.dataflow::<u64, _, _>(|scope| {
+        let mut input = worker.dataflow::<T, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<_>>();
             let options = SessionizeOptions {
                 hot_bytes_max: place.hot_bytes_max(),
@@ -345,21 +386,23 @@ fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
                 ..Default::default()
             };
             let requests = stream.as_collection();
-            let sessionized = requests.sessionize(MemoryBackend::default(), options);
-            let (sessions, totals) = (Arc::clone(&out), out);
-            let keep = move |it: &(_, _, _)| sessions.lock().unwrap().0.push(it.clone());
+            let sessionized = requests.sessionize_with(MemoryState::default(), options);
+            let (sessions, requests, totals) = (Arc::clone(&out), Arc::clone(&out), out);
+            let keep = move |it: &(_, _, _)| sessions.lock().unwrap().sessions.push(it.clone());
             sessionized.sessions.inner.inspect(keep);
-            let keep = move |it: &(_, _, _)| totals.lock().unwrap().1.push(it.clone());
+            let keep = move |it: &(_, _, _)| requests.lock().unwrap().requests.push(it.clone());
+            sessionized.requests.inner.inspect(keep);
+            let keep = move |it: &(_, _, _)| totals.lock().unwrap().totals.push(it.clone());
             sessionized.totals.inner.inspect(keep);
             input
         });
         for (epoch, events) in epochs.iter().enumerate() {
-            for (at, (request, diff)) in events.iter().enumerate() {
-                if at % peers == index {
-                    input.send((request.assigned(), epoch as u64, *diff));
+            for (number, (request, diff)) in events.iter().enumerate() {
+                if number % peers == index {
+                    input.send((request.assigned(), at(epoch as u64), *diff));
                 }
             }
-            input.advance_to(epoch as u64 + 1);
+            input.advance_to(at(epoch as u64 + 1));
             worker.step();
         }
     });
@@ -367,13 +410,34 @@ fn run(epochs: Vec<Vec<(Req, isize)>>, setting: Setting) -> Output {
     std::mem::take(&mut out.lock().unwrap())
 }
 
+/// At every time what came out so far must equal the model.
+fn follow<T: Timestamp>(
+    mut output: Output<T>,
+    at: fn(u64) -> T,
+    models: &[Model],
+) -> Result<(), TestCaseError> {
+    let Output { sessions, requests, totals } = &mut output;
+    let mut all = Accumulated::default();
+    for (epoch, model) in models.iter().enumerate() {
+        let now = |time: &T| *time == at(epoch as u64);
+        let mut out = Differences::default();
+        out.sessions.extend(sessions.extract_if(.., |it| now(&it.1)).map(|it| (it.0, it.2)));
+        out.requests.extend(requests.extract_if(.., |it| now(&it.1)).map(|it| (it.0, it.2)));
+        out.totals.extend(totals.extract_if(.., |it| now(&it.1)).map(|it| (it.0, it.2)));
+        all.add(&mut out);
+        compare(&all, model)?;
+    }
+    prop_assert!(sessions.is_empty() && requests.is_empty() && totals.is_empty());
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn the_state_machine_equals_the_batch(acts in acts(), place in place()) {
-        let sessionizer = Sessionizer::new(MemoryBackend::default(), place.hot_bytes_max());
-        let mut sessionizer = sessionizer.with_spill(place.spilling());
+        let sessionizer = Sessionizer::new(MemoryState::default(), place.hot_bytes_max());
+        let mut sessionizer = sessionizer.with_spill(place.spilling()).with_requests();
         let (mut model, mut all) = (Model::default(), Accumulated::default());
         for (epoch, acts) in acts.iter().enumerate() {
             let events = model.events(acts);
@@ -397,6 +461,7 @@ proptest! {
         workers in 1..=4_usize,
         place in place(),
         as_bytes in any::<bool>(),
+        in_durations in any::<bool>(),
         owners in prop::option::of(prop::collection::vec(any::<u32>(), 1024)),
     ) {
         let (mut model, mut models, mut epochs) = (Model::default(), Vec::new(), Vec::new());
@@ -414,17 +479,11 @@ proptest! {
         let owner = |owner: u32| owner % workers as u32;
         let route = owners.map(|owners| owners.into_iter().map(owner).collect());
         let setting = Setting { communication, place, route };
-        let (mut sessions, mut totals) = run(epochs, setting);
-        let mut all = Accumulated::default();
-        for (epoch, model) in models.iter().enumerate() {
-            let now = |time: u64| time == epoch as u64;
-            let mut out = Differences::default();
-            out.sessions.extend(sessions.extract_if(.., |it| now(it.1)).map(|it| (it.0, it.2)));
-            out.totals.extend(totals.extract_if(.., |it| now(it.1)).map(|it| (it.0, it.2)));
-            all.add(&mut out);
-            compare(&all, model)?;
+        // Any totally ordered time will do.
+        match in_durations {
+            true => follow(run(epochs, setting, Duration::from_secs), Duration::from_secs, &models)?,
+            false => follow(run(epochs, setting, |epoch| epoch), |epoch| epoch, &models)?,
         }
-        prop_assert!(sessions.is_empty() && totals.is_empty());
     }
 
     /// The order of arrival and the cut into epochs never show, statistics included.
@@ -434,7 +493,7 @@ proptest! {
         cut in 1..40_usize,
     ) {
         let rows = |requests: Vec<&Req>, cut: usize| {
-            let mut sessionizer = Sessionizer::new(MemoryBackend::default(), usize::MAX);
+            let mut sessionizer = Sessionizer::new(MemoryState::default(), usize::MAX);
             let mut all = Accumulated::default();
             for (epoch, requests) in requests.chunks(cut).enumerate() {
                 let mut events = requests.iter().map(|request| (request.assigned(), 1)).collect();

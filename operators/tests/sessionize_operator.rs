@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +17,11 @@ use spoor_operators::sessionize::backend::{
 };
 use spoor_operators::sessionize::codec::rows::Rows;
 use spoor_operators::sessionize::codec::{CodecError, HotCodec, HotDay};
-use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::memory::MemoryState;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
 use spoor_operators::sessionize::spill::{MemorySpill, Spilling};
 use spoor_operators::sessionize::{Differences, Sessionizer};
-use spoor_operators::time::{Day, Epoch};
+use spoor_operators::time::Day;
 use support::{Accumulated, parse, show};
 use timely::dataflow::operators::{Input, Inspect, Probe};
 use timely::scheduling::SyncActivator;
@@ -42,15 +43,15 @@ struct Asked {
 /// A memory backend that says what it was asked.
 #[derive(Clone, Default)]
 struct Watched {
-    inner: Arc<Mutex<MemoryBackend>>,
+    inner: Arc<Mutex<MemoryState>>,
     asked: Arc<Mutex<Asked>>,
 }
 
-impl SessionBackend for Watched {
-    fn ready(&mut self, epoch: Epoch) -> bool {
+impl SessionBackend<u64> for Watched {
+    fn ready(&mut self, epoch: u64) -> bool {
         let mut asked = self.asked.lock().unwrap();
         asked.ready += 1;
-        epoch.0 <= asked.ready_until
+        epoch <= asked.ready_until
     }
     fn sessions(&mut self, key: DayKey) -> Sessions {
         self.asked.lock().unwrap().sessions += 1;
@@ -64,15 +65,21 @@ impl SessionBackend for Watched {
         self.asked.lock().unwrap().requests += 1;
         self.inner.lock().unwrap().requests(key)
     }
-    fn change(&mut self, epoch: Epoch, change: DayChange) {
-        self.asked.lock().unwrap().changed.push((epoch.0, change.key));
+    fn change(&mut self, epoch: u64, change: DayChange) {
+        self.asked.lock().unwrap().changed.push((epoch, change.key));
         self.inner.lock().unwrap().change(epoch, change);
     }
-    fn seals_every_epoch(&self) -> bool {
-        self.asked.lock().unwrap().seals_every_epoch
+    fn due(&self, from: Bound<&u64>) -> Option<u64> {
+        let every = self.asked.lock().unwrap().seals_every_epoch;
+        match from {
+            _ if !every => None,
+            Bound::Included(from) => Some(*from),
+            Bound::Excluded(last) => last.checked_add(1),
+            Bound::Unbounded => unreachable!("there is a first epoch"),
+        }
     }
-    fn seal(&mut self, epoch: Epoch, _: EpochCounts) {
-        self.asked.lock().unwrap().sealed.push(epoch.0);
+    fn seal(&mut self, epoch: u64, _: EpochCounts) {
+        self.asked.lock().unwrap().sealed.push(epoch);
     }
 }
 
@@ -87,9 +94,8 @@ fn epochs_wait_for_the_backend_and_are_sealed_in_order_from_the_first_one_on() {
         let waker = Box::new(move |activator| *kept.lock().unwrap() = Some(activator));
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<_>>();
-            let first = Epoch(5);
-            let options = SessionizeOptions { first, waker: Some(waker), ..Default::default() };
-            let out = stream.as_collection().sessionize(backend, options);
+            let options = SessionizeOptions { first: 5, waker: Some(waker), ..Default::default() };
+            let out = stream.as_collection().sessionize_with(backend, options);
             (input, out.sessions.inner.probe().0)
         });
         input.advance_to(5);
@@ -134,8 +140,8 @@ fn visited(first: u64, seals_every_epoch: bool, steps: &'static Steps) -> (Vec<u
         let telling = Arc::clone(&told);
         let (input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<_>>();
-            let options = SessionizeOptions { first: Epoch(first), ..Default::default() };
-            let out = stream.as_collection().sessionize(backend, options);
+            let options = SessionizeOptions { first, ..Default::default() };
+            let out = stream.as_collection().sessionize_with(backend, options);
             let tell = move |(_, epoch, _): &(_, u64, _)| telling.lock().unwrap().push(*epoch);
             (input, out.sessions.inner.inspect(tell).probe().0)
         });
@@ -177,7 +183,7 @@ fn only_epochs_that_exist_are_visited() {
                 (&[("a@0", NOW), ("a@1", NOW + DAY)], Some(NOW + 2 * DAY)),
                 (&[("a@2", NOW + 3 * DAY)], None),
             ],
-            &[NOW - 1, NOW, NOW + DAY, NOW + 2 * DAY - 1, NOW + 3 * DAY],
+            &[NOW, NOW + DAY, NOW + 3 * DAY],
             &[NOW, NOW + DAY, NOW + DAY, NOW + 3 * DAY, NOW + 3 * DAY],
         ),
         (
@@ -185,7 +191,7 @@ fn only_epochs_that_exist_are_visited() {
             7,
             false,
             &[(&[("a@0", 7)], Some(NOW)), (&[], None)],
-            &[7, NOW - 1],
+            &[7],
             &[7],
         ),
         ("the input is empty", 0, false, &[(&[], None)], &[], &[]),
@@ -195,7 +201,7 @@ fn only_epochs_that_exist_are_visited() {
             0,
             false,
             &[(&[], Some(END)), (&[("a@0", END)], None)],
-            &[END - 1, END],
+            &[END],
             &[END],
         ),
         (
@@ -226,7 +232,7 @@ fn an_insertion_asks_for_an_identity_day_once_and_never_for_its_requests() {
         };
         let mut events = (0..100).map(request).collect();
         out.sessions.clear();
-        sessionizer.process(Epoch(epoch), &mut events, &mut out);
+        sessionizer.process(epoch, &mut events, &mut out);
         assert!(out.sessions.len() <= 2, "one session goes on, whatever came before");
     }
     let asked = asked.lock().unwrap();
@@ -260,7 +266,7 @@ fn what_was_spilled_is_not_asked_for_again_unless_it_is_refused_or_its_day_was_d
     for (epoch, sessions, ids) in [(0, 1, 0), (1, 1, 0), (2, 2, 1), (3, 2, 1)] {
         let mut events = vec![(parse(&format!("a@{epoch}#{}", epoch + 1)).0.assigned(), 1)];
         let mut out = Differences::default();
-        sessionizer.process(Epoch(epoch), &mut events, &mut out);
+        sessionizer.process(epoch, &mut events, &mut out);
         all.add(&mut out);
         let asked = asked.lock().unwrap();
         assert_eq!((asked.sessions, asked.ids), (sessions, ids), "epoch {epoch}");
@@ -268,11 +274,11 @@ fn what_was_spilled_is_not_asked_for_again_unless_it_is_refused_or_its_day_was_d
     assert_eq!(all.sessions.keys().map(|session| show(session)).collect::<Vec<_>>(), ["a 0..3 x4"]);
 
     inner.lock().unwrap().expire(Day(1));
-    let _ = inner.lock().unwrap().expire_before(Epoch(4));
-    sessionizer.process(Epoch(4), &mut Vec::new(), &mut Differences::default());
+    let _ = inner.lock().unwrap().expire_before(4_u64);
+    sessionizer.process(4, &mut Vec::new(), &mut Differences::default());
     sessionizer.drop_before(Day(1));
     let mut out = Differences::default();
-    sessionizer.process(Epoch(5), &mut vec![(parse("a@9").0.assigned(), 1)], &mut out);
+    sessionizer.process(5, &mut vec![(parse("a@9").0.assigned(), 1)], &mut out);
     let found: Vec<_> = out.sessions.iter().map(|(session, _)| show(session)).collect();
     assert_eq!(found, ["a 9..9 x1"], "what was dropped does not come back");
 }
@@ -285,7 +291,7 @@ fn identity_days_are_told_in_order_and_once_an_epoch() {
     let requests = ["b@90000", "a@0", "c@5", "a@90000", "a@7", "@3!1", "c@6", "b@1", "-z@1"];
     let mut events =
         requests.iter().map(|text| parse(text)).map(|(r, d)| (r.assigned(), d)).collect();
-    sessionizer.process(Epoch(0), &mut events, &mut Differences::default());
+    sessionizer.process(0, &mut events, &mut Differences::default());
     let changed = asked.lock().unwrap().changed.clone();
     assert_eq!(changed.len(), 6);
     assert!(changed.is_sorted() && changed.windows(2).all(|pair| pair[0] != pair[1]));

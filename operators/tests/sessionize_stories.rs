@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::SessionBackend;
-use spoor_operators::sessionize::memory::MemoryBackend;
+use spoor_operators::sessionize::memory::MemoryState;
 use spoor_operators::sessionize::{Differences, Sessionizer};
 use spoor_operators::time::{Day, Epoch};
 use support::{Accumulated, parse, show};
 
 /// A state machine and what came out of it.
 struct Story {
-    sessionizer: Sessionizer<MemoryBackend>,
+    sessionizer: Sessionizer<MemoryState>,
     epoch: Epoch,
     all: Accumulated,
     changed: Vec<String>,
@@ -23,7 +23,7 @@ struct Story {
 
 impl Story {
     fn new(hot_bytes_max: usize) -> Self {
-        let sessionizer = Sessionizer::new(MemoryBackend::default(), hot_bytes_max);
+        let sessionizer = Sessionizer::new(MemoryState::default(), hot_bytes_max);
         Self { sessionizer, epoch: Epoch(0), all: Accumulated::default(), changed: Vec::new() }
     }
 

@@ -18,7 +18,6 @@ use spoor_operators::wire::Malformed;
 
 use crate::hot::HotBytes;
 use crate::plan::{EpochPlan, Origin, Plan};
-use crate::regroup::reassign;
 use spoor_store::{Part, Store, StoreError};
 
 /// One worker's state.
@@ -80,7 +79,7 @@ fn as_stored(
     rules: &CompiledRules,
     scratch: &mut Scratch,
 ) -> Result<Assigned, StoreError> {
-    let mut now = reassign(stored, rules, scratch)?;
+    let mut now = rules.assign_stored(stored, false, scratch)?;
     if now.stored() != &stored[..] {
         let head = &now.payload[..now.head_len as usize];
         now.payload = [head, stored].concat().into();
@@ -128,11 +127,6 @@ impl SessionBackend for StoreBackend {
         {
             plan.findings.lock().changes.extend(change.sessions);
         }
-    }
-
-    /// Every epoch is committed, and a commit wants each worker's part.
-    fn seals_every_epoch(&self) -> bool {
-        true
     }
 
     fn seal(&mut self, epoch: Epoch, counts: EpochCounts) {

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use differential_dataflow::VecCollection;
 use spoor_operators::session::Session;
+use spoor_operators::sessionize::backend::ByEpoch;
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
 use spoor_operators::sessionize::spill::Spilling;
-use spoor_operators::time::Epoch;
 use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 
@@ -50,7 +50,8 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
         let wake = Arc::clone(plan);
         let options = SessionizeOptions {
             hot_bytes_max: context.hot_bytes_max / context.workers,
-            first: Epoch(first),
+            first,
+            requests: false,
             route: Some(context.ownership.route()),
             spilling: spilling(context),
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
@@ -59,7 +60,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
         let live = ingest(scope, Arc::clone(plan), first);
         let route = context.ownership.route();
         let regrouped = regroup(scope, Arc::clone(plan), store.clone(), route, first);
-        let sessionized = live.concat(regrouped).sessionize(backend, options);
+        let sessionized = live.concat(regrouped).sessionize_with(ByEpoch(backend), options);
         closing(sessionized.sessions, context, &probe);
         overview(sessionized.totals, Arc::clone(plan), &probe);
     });

@@ -15,7 +15,6 @@ use bytes::Bytes;
 use differential_dataflow::{AsCollection, VecCollection};
 use spoor_operators::assign::{CompiledRules, Scratch};
 use spoor_operators::facts::{Assigned, NO_GAP};
-use spoor_operators::request::Request;
 use spoor_operators::sessionize::backend::DayKey;
 use spoor_operators::time::Epoch;
 use timely::container::CapacityContainerBuilder;
@@ -208,7 +207,7 @@ impl Scan {
         let mut unmoved = None;
         let before = updates.len();
         for stored in requests {
-            let now = reassign(stored, rules, &mut self.scratch)?;
+            let now = rules.assign_stored(stored, false, &mut self.scratch)?;
             let moved = (now.identity, now.day) != (key.identity, key.day);
             let as_it_was = as_it_was(key, &now, stored);
             if moved || now.stored() != &stored[..] {
@@ -224,21 +223,6 @@ impl Scan {
         }
         Ok(())
     }
-}
-
-/// A retained request under other rules.
-///
-/// # Errors
-/// The stored bytes are damaged.
-pub fn reassign(
-    stored: &Bytes,
-    rules: &CompiledRules,
-    scratch: &mut Scratch,
-) -> Result<Assigned, StoreError> {
-    let mut request = Request::decode(stored)?;
-    let mut arena = Vec::with_capacity(stored.len() + 256);
-    let assignment = rules.assign(&mut request, false, scratch, &mut arena);
-    Ok(assignment.into_assigned(arena.into()))
 }
 
 /// The retraction of a retained request: its place and its stored bytes, which are what it is

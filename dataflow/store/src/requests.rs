@@ -52,10 +52,7 @@ impl Deriver {
         if *group == RequestFilter::default() {
             return Ok(true);
         }
-        let mut request = Request::decode(&logged.stored)?;
-        let mut arena = Vec::with_capacity(2 * logged.stored.len() + 256);
-        let assignment = self.compiled.assign(&mut request, false, &mut self.scratch, &mut arena);
-        let assigned = assignment.into_assigned(arena.into());
+        let assigned = self.compiled.assign_stored(&logged.stored, false, &mut self.scratch)?;
         Ok(request_matches(group, logged.id()?, logged.ts, &assigned.head()?.1))
     }
 }

@@ -6,15 +6,12 @@ use super::keys::{BuiltIn, Ignore, Key, Limits};
 use super::read::Read;
 use crate::address;
 use crate::facts::NO_GAP;
-use crate::point::{Base, Point};
-use crate::rules::edit::{EditCode, EditError};
+use crate::point::Base;
 use crate::rules::glob::{Of, Pattern};
+use crate::rules::place::Place;
 use crate::rules::{
     BUILT_IN_KEYS, EndpointPattern, Gap, GroupingKey, ParameterType, RuleSet, ScopeAction,
 };
-
-/// Reasons, collected.
-pub(crate) type Errors = Vec<EditError>;
 
 /// A compiled scope rule.
 #[derive(Clone, Debug)]
@@ -78,61 +75,6 @@ pub(super) struct App {
     pub(super) limits: Limits,
 }
 
-/// Where in the rules something is, for errors.
-#[derive(Clone)]
-pub(crate) struct Place<'e> {
-    path: Vec<String>,
-    errors: &'e std::cell::RefCell<Errors>,
-}
-
-impl<'e> Place<'e> {
-    pub(crate) fn new(errors: &'e std::cell::RefCell<Errors>, list: &str) -> Self {
-        Self { path: vec![list.into()], errors }
-    }
-
-    pub(crate) fn at(&self, step: impl ToString) -> Self {
-        let mut path = self.path.clone();
-        path.push(step.to_string());
-        Self { path, errors: self.errors }
-    }
-
-    pub(crate) fn refuse(&self, code: EditCode, message: impl Into<String>) {
-        let error = EditError { code, path: self.path.clone(), message: message.into() };
-        self.errors.borrow_mut().push(error);
-    }
-
-    fn glob(&self, text: Option<&str>, of: Of) -> Pattern {
-        Pattern::optional(text, of).unwrap_or_else(|reason| {
-            self.refuse(EditCode::InvalidGlob, reason);
-            Pattern::Any
-        })
-    }
-
-    fn globs(&self, texts: &[String], of: Of) -> Vec<Pattern> {
-        let patterns = texts.iter().enumerate();
-        let patterns = patterns.map(|(number, text)| self.at(number).glob(Some(text), of));
-        let patterns: Vec<Pattern> = patterns.collect();
-        // One that matches everything is as good as none.
-        let any = patterns.iter().any(|pattern| matches!(pattern, Pattern::Any));
-        if any { Vec::new() } else { patterns }
-    }
-
-    pub(super) fn read(&self, text: &str, secret: bool) -> Option<Read> {
-        match Point::parse(text) {
-            Ok(point) if secret && !super::redact::can_be_secret(point.base()) => {
-                let reason = "this is no value of the client's, it cannot be secret";
-                self.refuse(EditCode::InvalidPoint, reason);
-                None
-            }
-            Ok(point) => Some(Read { point, secret }),
-            Err(error) => {
-                self.refuse(EditCode::InvalidPoint, error.to_string());
-                None
-            }
-        }
-    }
-}
-
 pub(super) fn scope(rules: &RuleSet, place: &Place<'_>) -> Vec<Scope> {
     let rules = rules.scope.iter().enumerate();
     let compiled = rules.map(|(number, rule)| {
@@ -146,6 +88,12 @@ pub(super) fn scope(rules: &RuleSet, place: &Place<'_>) -> Vec<Scope> {
         }
     });
     compiled.collect()
+}
+
+/// The reading of a rule at `place`.
+fn read(place: &Place<'_>, text: &str, secret: bool) -> Option<Read> {
+    let point = place.at("point").point(text, secret)?;
+    Some(Read { point, secret })
 }
 
 /// Milliseconds of a gap.
@@ -171,7 +119,7 @@ pub(super) fn keys(rules: &RuleSet, secret: &SecretKey, place: &Place<'_>) -> Ve
     let compile = |(number, key): (usize, &GroupingKey)| {
         let at = place.at(number);
         let limits = limits(&at, &key.apps, &key.hosts, &key.paths);
-        let read = at.at("point").read(&key.point, key.secret)?;
+        let read = read(&at, &key.point, key.secret)?;
         // An address is compared in the form it is read in.
         let is_address = matches!(read.point.base(), Base::ClientIp);
         let ignore = key.ignore.iter().map(|value| match is_address {
@@ -215,7 +163,7 @@ pub(super) fn built_in(rules: &RuleSet, secret: &SecretKey) -> BuiltIn {
 pub(super) fn context(rules: &RuleSet, place: &Place<'_>) -> Vec<Context> {
     let rules = rules.context.iter().enumerate();
     let compiled = rules.filter_map(|(number, rule)| {
-        let read = place.at(number).at("point").read(&rule.point, rule.secret)?;
+        let read = read(&place.at(number), &rule.point, rule.secret)?;
         Some(Context { name: rule.name.clone(), kind: rule.kind, read })
     });
     compiled.collect()
@@ -244,12 +192,4 @@ pub(super) fn apps(apps: &Applications, place: &Place<'_>) -> Vec<App> {
         App { name: rule.name.clone(), limits }
     });
     compiled.collect()
-}
-
-/// Compiles everything there is a point or a glob in, for the errors alone.
-pub(crate) fn check_texts(rules: &RuleSet, errors: &std::cell::RefCell<Errors>) {
-    scope(rules, &Place::new(errors, "scope"));
-    keys(rules, &SecretKey([0; 32]), &Place::new(errors, "grouping"));
-    context(rules, &Place::new(errors, "context"));
-    flows(rules, &Place::new(errors, "flows"));
 }

@@ -6,7 +6,7 @@
 //! the stored request to the batch's arena and returns the fixed part; nothing is allocated for
 //! the usual request.
 
-pub(crate) mod compile;
+mod compile;
 mod explain;
 mod key;
 mod keys;
@@ -28,7 +28,6 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use self::compile::Place;
 use self::read::Value;
 use crate::facts::{Assigned, Fact, Field, IdentityText, Numbers, encode_head};
 use crate::identity::IdentityId;
@@ -36,8 +35,10 @@ use crate::inventory::{Descriptions, Verdict};
 use crate::point::Bodies;
 use crate::request::Request;
 use crate::rules::edit::{EditCode, EditError};
+use crate::rules::place::Place;
 use crate::rules::{BUILT_IN_KEYS, ParameterType, RuleSet};
 use crate::time::{Day, DayZone, EventTime};
+use crate::wire::Malformed;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +96,9 @@ pub struct Scratch {
     endpoint: String,
     parameters: String,
 }
+
+/// Room for a head beside its stored request.
+const HEAD_BYTES: usize = 256;
 
 /// A rule set ready to be applied; shared by the workers.
 pub struct CompiledRules {
@@ -253,6 +257,23 @@ impl CompiledRules {
             gap_ms,
             head_len,
         }
+    }
+
+    /// Applies the rules to a request in its stored form: the step of whoever has no arena of a
+    /// batch. `fresh` as in [`CompiledRules::assign`].
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are no stored request.
+    pub fn assign_stored(
+        &self,
+        stored: &[u8],
+        fresh: bool,
+        scratch: &mut Scratch,
+    ) -> Result<Assigned, Malformed> {
+        let mut request = Request::decode(stored)?;
+        let mut arena = Vec::with_capacity(stored.len() + HEAD_BYTES);
+        let assignment = self.assign(&mut request, fresh, scratch, &mut arena);
+        Ok(assignment.into_assigned(arena.into()))
     }
 
     /// Redacts what could be read of a record that is refused, as a good record is: rules apply

@@ -1,26 +1,29 @@
 //! `assign` in a dataflow: the incremental join of requests and rules.
 //!
 //! Requests are arranged by a hash, the rules are laid beside every part of them. A new request
-//! meets the rules in force, a changed rule set meets every request there is, and what comes out
-//! is consolidated, so that only requests a change touches are retracted and asserted anew. For
-//! use without a store: the requests, as they came, are the state, in memory.
+//! meets the rules in force, a changed rule set meets every request there is, and what comes out is
+//! consolidated, so that only requests a change touches are retracted and inserted again. For use
+//! without a store: the requests, as they came, are the state, in memory. This is ordinary
+//! differential. Rules that never change need no state: [`Assign::assign_fixed`] is a map.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use differential_dataflow::VecCollection;
+use differential_dataflow::lattice::Lattice;
+use timely::progress::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Applications, CompiledRules, Scratch, SecretKey};
 use crate::facts::Assigned;
 use crate::inventory::Descriptions;
-use crate::request::Request;
+use crate::record::Record;
 use crate::rules::RuleSet;
+use crate::rules::edit::EditError;
 
 /// Parts the requests are arranged in; every worker has some.
 const PARTS: u64 = 64;
 
-/// What rules are compiled with, besides themselves.
+/// What rules are compiled with, besides themselves. The same on every worker.
 #[derive(Clone, Debug)]
 pub struct AssignOptions {
     /// Key of the hashes of secret values.
@@ -31,13 +34,29 @@ pub struct AssignOptions {
     pub descriptions: Descriptions,
 }
 
+impl AssignOptions {
+    /// Options with a key of secret values, which should be random and kept: identities that are
+    /// made of secrets are the same only under the same key.
+    #[must_use]
+    pub fn new(key: SecretKey) -> Self {
+        Self { key, apps: Applications::default(), descriptions: Descriptions::default() }
+    }
+
+    /// Compiles rules under these options.
+    ///
+    /// # Errors
+    /// Every reason the rules cannot be in force.
+    pub fn compile(&self, rules: &RuleSet) -> Result<CompiledRules, Vec<EditError>> {
+        CompiledRules::new(rules, &self.key, &self.apps, &self.descriptions)
+    }
+}
+
 /// Assigns requests to identities.
-pub trait Assign<'scope> {
+pub trait Assign<'scope, T: Timestamp> {
     /// The requests with their identities and facts, under the rules in force.
     ///
-    /// The collection holds requests in their encoded form, as they came; `rules` holds one rule
-    /// set at any time. Bytes that do not decode, and rules that do not compile (check them
-    /// before), assign nothing.
+    /// `rules` holds one rule set at any time, in all: insert it on one worker. Rules that do not
+    /// compile (check them before) assign nothing.
     ///
     /// # Examples
     ///
@@ -45,27 +64,13 @@ pub trait Assign<'scope> {
     /// use std::sync::Arc;
     ///
     /// use differential_dataflow::input::Input;
-    /// use spoor_operators::assign::operator::{Assign, AssignOptions};
-    /// use spoor_operators::assign::SecretKey;
-    /// use spoor_operators::request::Request;
-    /// use spoor_operators::rules::RuleSet;
+    /// use spoor_operators::{Assign, AssignOptions, NewRequest, RuleSet, SecretKey};
     ///
     /// timely::example(|scope| {
-    ///     let request = Request {
-    ///         method: "GET".into(),
-    ///         path: "/orders/7".into(),
-    ///         ip: "192.0.2.1".into(),
-    ///         ..Request::default()
-    ///     };
-    ///     let mut bytes = Vec::new();
-    ///     request.encode(&mut bytes);
-    ///     let requests = scope.new_collection_from(vec![bytes.into()]).1;
-    ///     let rules = scope.new_collection_from(vec![Arc::new(RuleSet::default())]).1;
-    ///     let options = AssignOptions {
-    ///         key: SecretKey([7; 32]),
-    ///         apps: Default::default(),
-    ///         descriptions: Default::default(),
-    ///     };
+    ///     let request = NewRequest::new("GET", "/orders/7", 0).ip("192.0.2.1").build();
+    ///     let requests = scope.new_collection_from(request).1;
+    ///     let rules = scope.new_collection_from([Arc::new(RuleSet::default())]).1;
+    ///     let options = AssignOptions::new(SecretKey([7; 32]));
     ///     requests.assign(rules, options).inspect(|(assigned, _, _)| {
     ///         let (identity, _) = assigned.head().expect("made by assign");
     ///         assert_eq!((identity.namespace, identity.value), ("client-ip", "192.0.2.1"));
@@ -74,61 +79,73 @@ pub trait Assign<'scope> {
     /// ```
     fn assign(
         self,
-        rules: VecCollection<'scope, u64, Arc<RuleSet>, isize>,
+        rules: VecCollection<'scope, T, Arc<RuleSet>, isize>,
         options: AssignOptions,
-    ) -> VecCollection<'scope, u64, Assigned, isize>;
+    ) -> VecCollection<'scope, T, Assigned, isize>
+    where
+        T: Lattice;
+
+    /// The same under rules that never change; nothing is kept.
+    fn assign_fixed(self, rules: Arc<CompiledRules>) -> VecCollection<'scope, T, Assigned, isize>;
 }
 
-impl<'scope> Assign<'scope> for VecCollection<'scope, u64, Bytes, isize> {
+impl<'scope, T: Timestamp> Assign<'scope, T> for VecCollection<'scope, T, Record, isize> {
     fn assign(
         self,
-        rules: VecCollection<'scope, u64, Arc<RuleSet>, isize>,
+        rules: VecCollection<'scope, T, Arc<RuleSet>, isize>,
         options: AssignOptions,
-    ) -> VecCollection<'scope, u64, Assigned, isize> {
-        let requests = self.map(|bytes| (xxh3_64(&bytes) % PARTS, bytes)).arrange_by_key();
+    ) -> VecCollection<'scope, T, Assigned, isize>
+    where
+        T: Lattice,
+    {
+        let part = |record: Record| (xxh3_64(record.as_bytes()) % PARTS, record);
         let rules = rules.flat_map(|rules| (0..PARTS).map(move |part| (part, rules.clone())));
-        let mut assigner = Assigner { options, compiled: Vec::new(), scratch: Scratch::default() };
-        requests
-            .join_core(rules.arrange_by_key(), move |_, bytes, rules| assigner.assign(bytes, rules))
+        let mut versions = Versions { options, known: Vec::new() };
+        let mut scratch = Scratch::default();
+        self.map(part)
+            .arrange_by_key()
+            .join_core(rules.arrange_by_key(), move |_, record, rules| {
+                versions.compiled(rules)?.assign_stored(record.as_bytes(), true, &mut scratch).ok()
+            })
             .consolidate()
+    }
+
+    fn assign_fixed(self, rules: Arc<CompiledRules>) -> VecCollection<'scope, T, Assigned, isize> {
+        let mut scratch = Scratch::default();
+        self.flat_map(move |record| rules.assign_stored(record.as_bytes(), true, &mut scratch).ok())
     }
 }
 
 /// Most rule sets kept compiled: the one that goes, and the one that comes, and copies of them.
 const COMPILED_MAX: usize = 8;
 
-struct Assigner {
+/// The rule sets of the join, compiled.
+struct Versions {
     options: AssignOptions,
-    compiled: Vec<(Arc<RuleSet>, Option<CompiledRules>)>,
-    scratch: Scratch,
+    known: Vec<(Arc<RuleSet>, Option<CompiledRules>)>,
 }
 
-impl Assigner {
-    fn assign(&mut self, bytes: &Bytes, rules: &Arc<RuleSet>) -> Option<Assigned> {
-        let known = self.compiled.iter().position(|(known, _)| Arc::ptr_eq(known, rules));
+impl Versions {
+    /// The compiled form of a rule set; none if it does not compile.
+    fn compiled(&mut self, rules: &Arc<RuleSet>) -> Option<&CompiledRules> {
+        let known = self.known.iter().position(|(known, _)| Arc::ptr_eq(known, rules));
         let number = known.or_else(|| self.find(rules)).unwrap_or_else(|| self.compile(rules));
-        let compiled = self.compiled[number].1.as_ref()?;
-        let mut request = Request::decode(bytes).ok()?;
-        let mut arena = Vec::with_capacity(bytes.len() + 256);
-        let assignment = compiled.assign(&mut request, true, &mut self.scratch, &mut arena);
-        Some(assignment.into_assigned(arena.into()))
+        self.known[number].1.as_ref()
     }
 
     /// Equal rules that are elsewhere in memory: from another process every part gets its own.
     fn find(&mut self, rules: &Arc<RuleSet>) -> Option<usize> {
-        let number = self.compiled.iter().position(|(known, _)| known == rules)?;
-        self.compiled[number].0 = Arc::clone(rules);
+        let number = self.known.iter().position(|(known, _)| known == rules)?;
+        self.known[number].0 = Arc::clone(rules);
         Some(number)
     }
 
     fn compile(&mut self, rules: &Arc<RuleSet>) -> usize {
-        if self.compiled.len() == COMPILED_MAX {
-            self.compiled.remove(0);
+        if self.known.len() == COMPILED_MAX {
+            self.known.remove(0);
         }
-        let AssignOptions { key, apps, descriptions } = &self.options;
-        let compiled = CompiledRules::new(rules, key, apps, descriptions).ok();
-        self.compiled.push((rules.clone(), compiled));
-        self.compiled.len() - 1
+        self.known.push((rules.clone(), self.options.compile(rules).ok()));
+        self.known.len() - 1
     }
 }
 
@@ -141,10 +158,10 @@ mod tests {
     use timely::worker::Worker;
 
     use super::*;
-    use crate::request::Message;
+    use crate::request::{Message, Request};
     use crate::rules::GroupingKey;
 
-    fn encoded(id: &str, header: Option<&str>) -> Bytes {
+    fn encoded(id: &str, header: Option<&str>) -> Record {
         let headers = header.map(|value| ("x-user".into(), value.to_owned().into()));
         let request = Request {
             id: id.to_owned().into(),
@@ -154,9 +171,7 @@ mod tests {
             request: Message { headers: headers.into_iter().collect(), ..Message::default() },
             ..Request::default()
         };
-        let mut bytes = Vec::new();
-        request.encode(&mut bytes);
-        bytes.into()
+        request.into()
     }
 
     /// Every difference: epoch, id, identity's value and sign, in order.
@@ -177,13 +192,9 @@ mod tests {
     fn work(worker: &mut Worker, sender: &Sender<(u64, String, String, isize)>) {
         let sender = sender.clone();
         let (mut requests, mut rules, probe) = worker.dataflow::<u64, _, _>(|scope| {
-            let (requests, stream) = scope.new_collection::<Bytes, isize>();
+            let (requests, stream) = scope.new_collection::<Record, isize>();
             let (rules, rule_sets) = scope.new_collection::<Arc<RuleSet>, isize>();
-            let options = AssignOptions {
-                key: SecretKey([7; 32]),
-                apps: Applications::default(),
-                descriptions: Descriptions::default(),
-            };
+            let options = AssignOptions::new(SecretKey([7; 32]));
             let assigned = stream.assign(rule_sets, options);
             let seen = assigned.inspect(move |(assigned, epoch, diff)| {
                 let id = Request::decode(assigned.stored()).unwrap().id.into_owned();
@@ -196,7 +207,7 @@ mod tests {
             let old = Arc::new(RuleSet::default());
             requests.insert(encoded("touched", Some("ann")));
             requests.insert(encoded("untouched", None));
-            requests.insert(Bytes::from_static(b"not a request"));
+            requests.insert(Record::of_stored(b"not a request"));
             rules.insert(old.clone());
             requests.advance_to(1);
             rules.advance_to(1);
@@ -277,17 +288,12 @@ mod tests {
 
     #[test]
     fn equal_rules_are_compiled_once_however_many_copies_arrive() {
-        let options = AssignOptions {
-            key: SecretKey([7; 32]),
-            apps: Applications::default(),
-            descriptions: Descriptions::default(),
-        };
-        let mut assigner = Assigner { options, compiled: Vec::new(), scratch: Scratch::default() };
-        let request = encoded("r", Some("ann"));
+        let options = AssignOptions::new(SecretKey([7; 32]));
+        let mut versions = Versions { options, known: Vec::new() };
         for _ in 0..3 * COMPILED_MAX {
-            assert!(assigner.assign(&request, &Arc::new(RuleSet::default())).is_some());
-            assert!(assigner.assign(&request, &Arc::new(new_rules())).is_some());
+            assert!(versions.compiled(&Arc::new(RuleSet::default())).is_some());
+            assert!(versions.compiled(&Arc::new(new_rules())).is_some());
         }
-        assert_eq!(assigner.compiled.len(), 2);
+        assert_eq!(versions.known.len(), 2);
     }
 }

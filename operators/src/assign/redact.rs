@@ -21,21 +21,6 @@ use crate::point::{Base, Bodies, Pipe, Side, pipe};
 use crate::request::Request;
 use spread::{Finder, UrlSecrets};
 
-/// Whether a rule that reads here may be secret: what routes a request, or names what it does,
-/// cannot be.
-pub(super) fn can_be_secret(base: &Base) -> bool {
-    !matches!(
-        base,
-        Base::Method
-            | Base::Host
-            | Base::Status
-            | Base::App
-            | Base::RpcMethod
-            | Base::McpTool
-            | Base::GqlOperation
-    )
-}
-
 /// What is redacted under a rule set.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {

@@ -83,6 +83,21 @@ impl Point {
 }
 
 impl Base {
+    /// Whether a rule that reads here may be secret: what routes a request, or names what it does,
+    /// cannot be.
+    pub(crate) fn can_be_secret(&self) -> bool {
+        !matches!(
+            self,
+            Self::Method
+                | Self::Host
+                | Self::Status
+                | Self::App
+                | Self::RpcMethod
+                | Self::McpTool
+                | Self::GqlOperation
+        )
+    }
+
     /// The value at this place; none when it did not work.
     #[inline]
     pub(crate) fn read<'r>(

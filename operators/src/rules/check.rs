@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::edit::{EditCode, EditError, Named, unknown_built_in};
+use super::glob::Of;
+use super::place::Place;
 use super::{BUILT_IN_KEYS, Gap, RuleSet, Settings};
-use crate::assign::compile::{Place, check_texts};
 use crate::facts::NO_GAP;
 use crate::time::DayZone;
 
@@ -46,7 +47,7 @@ impl RuleSet {
                 place.refuse(EditCode::InvalidName, "the name of a parameter has no `=`");
             }
         }
-        check_texts(self, &errors);
+        self.check_texts(&errors);
         let errors = errors.into_inner();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
@@ -103,6 +104,53 @@ impl RuleSet {
                 ] {
                     check_text(glob.as_deref(), &place.at(number).at(field));
                 }
+            }
+        }
+    }
+
+    /// Whether every glob and point parses.
+    fn check_texts(&self, errors: &RefCell<Vec<EditError>>) {
+        let check = |place: &Place<'_>, globs: &[(&str, &Option<String>, Of)]| {
+            for (field, glob, of) in globs {
+                place.at(field).glob(glob.as_deref(), *of);
+            }
+        };
+        let scope = Place::new(errors, "scope");
+        for (number, rule) in self.scope.iter().enumerate() {
+            check(
+                &scope.at(number),
+                &[
+                    ("app", &rule.app, Of::App),
+                    ("host", &rule.host, Of::Host),
+                    ("path", &rule.path, Of::Path),
+                    ("method", &rule.method, Of::Method),
+                ],
+            );
+        }
+        let grouping = Place::new(errors, "grouping");
+        for (number, key) in self.grouping.iter().enumerate() {
+            let place = grouping.at(number);
+            place.at("apps").globs(&key.apps, Of::App);
+            place.at("hosts").globs(&key.hosts, Of::Host);
+            place.at("paths").globs(&key.paths, Of::Path);
+            place.at("point").point(&key.point, key.secret);
+        }
+        let context = Place::new(errors, "context");
+        for (number, rule) in self.context.iter().enumerate() {
+            context.at(number).at("point").point(&rule.point, rule.secret);
+        }
+        let flows = Place::new(errors, "flows");
+        for (number, flow) in self.flows.iter().enumerate() {
+            for (pattern, globs) in flow.endpoints.iter().enumerate() {
+                check(
+                    &flows.at(number).at("endpoints").at(pattern),
+                    &[
+                        ("app", &globs.app, Of::App),
+                        ("host", &globs.host, Of::Host),
+                        ("method", &globs.method, Of::Method),
+                        ("path", &globs.path, Of::Template),
+                    ],
+                );
             }
         }
     }

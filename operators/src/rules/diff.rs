@@ -95,7 +95,7 @@ fn named<T: Serialize>(
     }
     for rule in to.iter().filter(|rule| other(&from, rule).is_none()) {
         let place = format!("{list}.{}", name(rule));
-        found.push(Difference { place, change: Change::Added(rule.to_string()) });
+        found.push(Difference { place, change: Change::Added(said_of(rule).to_string()) });
     }
     if ordered {
         let kept = |rules: &[Value], others: &[Value]| -> Vec<String> {
@@ -104,6 +104,16 @@ fn named<T: Serialize>(
         let (before, after) = (value(&kept(&from, &to)), value(&kept(&to, &from)));
         changed(format!("{list}, in order"), &before, &after, found);
     }
+}
+
+/// A rule without what it does not say: fields that are absent or empty lists.
+fn said_of(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    if let Some(fields) = rule.as_object_mut() {
+        fields.retain(|_, value| !is_empty(value));
+    }
+    rule
 }
 
 fn fields(place: &str, from: &Value, to: &Value, found: &mut Vec<Difference>) {

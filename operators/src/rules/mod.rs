@@ -10,6 +10,7 @@ pub mod check;
 pub mod diff;
 pub mod edit;
 pub(crate) mod glob;
+pub(crate) mod place;
 
 use serde::{Deserialize, Serialize};
 

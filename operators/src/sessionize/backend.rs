@@ -8,6 +8,7 @@
 //! A backend cannot fail towards `sessionize`: one that cannot read or write must remember that it
 //! failed, answer with nothing, never be `ready` again, and see to it that the process stops.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -96,17 +97,19 @@ pub struct EpochCounts {
     pub refused: u64,
 }
 
-/// Keeps sessions and requests for one worker.
-pub trait SessionBackend {
+/// Keeps sessions and requests for one worker, in a dataflow whose timestamps are `T`.
+///
+/// A backend that counts in [`Epoch`]s serves a dataflow of `u64` as [`ByEpoch`].
+pub trait SessionBackend<T = Epoch> {
     /// Whether an epoch may be processed: everything before it can be asked for, and is durable
     /// as far as this backend goes. Asked again whenever the operator is activated.
-    fn ready(&mut self, epoch: Epoch) -> bool;
+    fn ready(&mut self, time: T) -> bool;
 
     /// Asked when an epoch begins: days before the answer are gone whole, from the hot state too.
     /// Neither their sessions nor their totals are retracted from the output; whoever keeps what
     /// was computed from it drops the same days.
-    fn expire_before(&mut self, epoch: Epoch) -> Option<Day> {
-        let _ = epoch;
+    fn expire_before(&mut self, time: T) -> Option<Day> {
+        let _ = time;
         None
     }
 
@@ -122,18 +125,17 @@ pub trait SessionBackend {
     fn requests(&mut self, key: DayKey) -> Vec<Assigned>;
 
     /// One changed identity-day. Within an epoch at most one for each, ascending.
-    fn change(&mut self, epoch: Epoch, change: DayChange);
+    fn change(&mut self, time: T, change: DayChange);
 
-    /// Whether the epochs are consecutive numbers and every one must be sealed, also those in which
-    /// nothing came. Otherwise epochs may be any ascending numbers, and only those are sealed that
-    /// have events, or end where the input's frontier stood.
-    fn seals_every_epoch(&self) -> bool {
-        false
+    /// The first epoch not before `from` that must be sealed even if nothing comes in it. Others
+    /// are sealed only if they have events.
+    fn due(&self, from: Bound<&T>) -> Option<T> {
+        let _ = from;
+        None
     }
 
-    /// The epoch, and every one before it, is complete on this worker. In order; which epochs:
-    /// [`SessionBackend::seals_every_epoch`].
-    fn seal(&mut self, epoch: Epoch, counts: EpochCounts);
+    /// The epoch, and every one before it, is complete on this worker. In order.
+    fn seal(&mut self, time: T, counts: EpochCounts);
 
     /// What another process of the cluster sent is no batch of requests: some are lost, and no
     /// epoch will be processed any more. Whoever runs the dataflow should stop it.
@@ -142,6 +144,63 @@ pub trait SessionBackend {
     /// Unless it is implemented, as timely does when a process sends what is no message.
     fn lost(&mut self, error: Malformed) {
         panic!("requests of another process cannot be read: {error}");
+    }
+}
+
+/// A backend that can list what it keeps, for an output that is a full collection
+/// ([`crate::keyed::Hydrated`]).
+pub trait FullBackend<T = Epoch>: SessionBackend<T> {
+    /// The identity-days that are kept for this worker, of the days before one or all of them.
+    fn keys_before(&mut self, day: Option<Day>) -> Vec<DayKey>;
+
+    /// What [`SessionBackend::expire_before`] will answer for an epoch. Asked before it.
+    fn will_expire_before(&mut self, time: T) -> Option<Day>;
+}
+
+/// A backend of [`Epoch`]s in a dataflow whose timestamps are plain numbers, all of them sealed:
+/// epochs are consecutive.
+#[derive(Clone, Debug, Default)]
+pub struct ByEpoch<B>(pub B);
+
+impl<B: SessionBackend<Epoch>> SessionBackend<u64> for ByEpoch<B> {
+    fn ready(&mut self, time: u64) -> bool {
+        self.0.ready(Epoch(time))
+    }
+
+    fn expire_before(&mut self, time: u64) -> Option<Day> {
+        self.0.expire_before(Epoch(time))
+    }
+
+    fn sessions(&mut self, key: DayKey) -> Sessions {
+        self.0.sessions(key)
+    }
+
+    fn ids(&mut self, key: DayKey, out: &mut IdSet) {
+        self.0.ids(key, out);
+    }
+
+    fn requests(&mut self, key: DayKey) -> Vec<Assigned> {
+        self.0.requests(key)
+    }
+
+    fn change(&mut self, time: u64, change: DayChange) {
+        self.0.change(Epoch(time), change);
+    }
+
+    fn due(&self, from: Bound<&u64>) -> Option<u64> {
+        match from {
+            Bound::Included(from) => Some(*from),
+            Bound::Excluded(last) => last.checked_add(1),
+            Bound::Unbounded => Some(0),
+        }
+    }
+
+    fn seal(&mut self, time: u64, counts: EpochCounts) {
+        self.0.seal(Epoch(time), counts);
+    }
+
+    fn lost(&mut self, error: Malformed) {
+        self.0.lost(error);
     }
 }
 

@@ -47,9 +47,10 @@ pub struct ByOwner {
     pub refused: Rc<Cell<Option<Malformed>>>,
 }
 
-impl<T: Timestamp> ParallelizationContract<T, Vec<Update>> for ByOwner {
-    type Pusher = Exchange<T, Packed<LogPusher<Box<dyn Push<Message<T, Batch>>>>>, Distribute>;
-    type Puller = Unpacked<T, LogPuller<Box<dyn Pull<Message<T, Batch>>>>>;
+impl<T: Timestamp> ParallelizationContract<T, Vec<Update<T>>> for ByOwner {
+    type Pusher =
+        Exchange<T, Packed<LogPusher<Box<dyn Push<Message<T, Batch<T>>>>>>, Distribute<T>>;
+    type Puller = Unpacked<T, LogPuller<Box<dyn Pull<Message<T, Batch<T>>>>>>;
 
     /// # Panics
     /// When the route has not [`PARTITIONS`] entries, or names a worker that is not there.
@@ -64,7 +65,7 @@ impl<T: Timestamp> ParallelizationContract<T, Vec<Update>> for ByOwner {
         let route = self.route.unwrap_or_else(|| modulo(peers));
         assert_eq!(route.len(), usize::from(PARTITIONS), "a route has an owner for each partition");
         assert!(route.iter().all(|owner| (*owner as usize) < peers), "a route names a worker");
-        let (senders, receiver) = worker.allocate::<Message<T, Batch>>(channel, address);
+        let (senders, receiver) = worker.allocate::<Message<T, Batch<T>>>(channel, address);
         let log = |(to, sender)| LogPusher::new(sender, index, to, channel, logging.clone());
         let pushers = senders.into_iter().enumerate().map(log).map(Packed).collect();
         let gathering = (0..peers).map(|_| Gathering::default()).collect();
@@ -78,26 +79,32 @@ impl<T: Timestamp> ParallelizationContract<T, Vec<Update>> for ByOwner {
 
 /// Gathers batches, one for each worker.
 #[derive(Debug)]
-pub struct Distribute {
+pub struct Distribute<T> {
     route: Route,
-    gathering: Vec<Gathering>,
+    gathering: Vec<Gathering<T>>,
 }
 
-#[derive(Debug, Default)]
-struct Gathering {
-    updates: Vec<Update>,
+#[derive(Debug)]
+struct Gathering<T> {
+    updates: Vec<Update<T>>,
     bytes: usize,
 }
 
-impl Gathering {
+impl<T> Default for Gathering<T> {
+    fn default() -> Self {
+        Self { updates: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<T: Clone> Gathering<T> {
     fn is_full(&self) -> bool {
         self.updates.len() >= BATCH_REQUESTS || self.bytes >= BATCH_BYTES
     }
 
-    fn send<T: Clone>(
+    fn send<S: Clone>(
         &mut self,
-        stamp: &Stamp<T>,
-        pusher: &mut impl Push<Message<T, Vec<Update>>>,
+        stamp: &Stamp<S>,
+        pusher: &mut impl Push<Message<S, Vec<Update<T>>>>,
     ) {
         Message::push_at(&mut self.updates, stamp.clone(), pusher);
         // What was written for another process comes back, and must not keep its payloads.
@@ -106,11 +113,11 @@ impl Gathering {
     }
 }
 
-impl Distributor<Vec<Update>> for Distribute {
-    fn partition<T: Clone, P: Push<Message<T, Vec<Update>>>>(
+impl<T: Clone> Distributor<Vec<Update<T>>> for Distribute<T> {
+    fn partition<S: Clone, P: Push<Message<S, Vec<Update<T>>>>>(
         &mut self,
-        updates: &mut Vec<Update>,
-        stamp: &Stamp<T>,
+        updates: &mut Vec<Update<T>>,
+        stamp: &Stamp<S>,
         pushers: &mut [P],
     ) {
         for update in updates.drain(..) {
@@ -127,9 +134,9 @@ impl Distributor<Vec<Update>> for Distribute {
         }
     }
 
-    fn flush<T: Clone, P: Push<Message<T, Vec<Update>>>>(
+    fn flush<S: Clone, P: Push<Message<S, Vec<Update<T>>>>>(
         &mut self,
-        stamp: &Stamp<T>,
+        stamp: &Stamp<S>,
         pushers: &mut [P],
     ) {
         for (gathering, pusher) in self.gathering.iter_mut().zip(pushers) {
@@ -144,8 +151,8 @@ impl Distributor<Vec<Update>> for Distribute {
 #[derive(Debug)]
 pub struct Packed<P>(P);
 
-impl<T, P: Push<Message<T, Batch>>> Push<Message<T, Vec<Update>>> for Packed<P> {
-    fn push(&mut self, message: &mut Option<Message<T, Vec<Update>>>) {
+impl<T, P: Push<Message<T, Batch<T>>>> Push<Message<T, Vec<Update<T>>>> for Packed<P> {
+    fn push(&mut self, message: &mut Option<Message<T, Vec<Update<T>>>>) {
         let mut packed = message.take().map(|message| with(message, Batch::from));
         self.0.push(&mut packed);
         *message = packed.map(|message| with(message, |batch| batch.updates));
@@ -155,12 +162,12 @@ impl<T, P: Push<Message<T, Batch>>> Push<Message<T, Vec<Update>>> for Packed<P> 
 /// Receives batches as vectors.
 pub struct Unpacked<T, P> {
     inner: P,
-    current: Option<Message<T, Vec<Update>>>,
+    current: Option<Message<T, Vec<Update<T>>>>,
     refused: Rc<Cell<Option<Malformed>>>,
 }
 
-impl<T, P: Pull<Message<T, Batch>>> Pull<Message<T, Vec<Update>>> for Unpacked<T, P> {
-    fn pull(&mut self) -> &mut Option<Message<T, Vec<Update>>> {
+impl<T, P: Pull<Message<T, Batch<T>>>> Pull<Message<T, Vec<Update<T>>>> for Unpacked<T, P> {
+    fn pull(&mut self) -> &mut Option<Message<T, Vec<Update<T>>>> {
         self.current = self.inner.recv().map(|mut message| {
             if let Some(error) = mem::take(&mut message.data.refused) {
                 self.refused.set(Some(error));

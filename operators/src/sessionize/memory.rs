@@ -1,18 +1,23 @@
 //! A backend that keeps everything in memory: `sessionize` by itself, in any dataflow.
+//!
+//! Sessions and requests are kept until they are retracted or their day is dropped
+//! ([`MemoryState::expire`]); nothing survives the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::backend::{DayChange, DayKey, EpochCounts, IdSet, LogChange, SessionBackend, Sessions};
+use super::backend::{
+    DayChange, DayKey, EpochCounts, FullBackend, IdSet, LogChange, SessionBackend, Sessions,
+};
 use crate::facts::Assigned;
 use crate::session::Session;
-use crate::time::{Day, Epoch, EventTime};
+use crate::time::{Day, EventTime};
 
 /// Sessions and requests in maps. Always ready.
 #[derive(Debug, Default)]
-pub struct MemoryBackend {
+pub struct MemoryState {
     days: HashMap<DayKey, Kept>,
     expire_before: Option<Day>,
     totals: EpochCounts,
@@ -25,7 +30,7 @@ struct Kept {
     requests: Vec<Assigned>,
 }
 
-impl MemoryBackend {
+impl MemoryState {
     /// Days before this one are dropped when the next epoch begins.
     pub fn expire(&mut self, before: Day) {
         self.expire_before = Some(before);
@@ -37,6 +42,26 @@ impl MemoryBackend {
         self.days.len()
     }
 
+    /// The sessions of an identity-day, ascending by start.
+    #[must_use]
+    pub fn sessions(&self, key: DayKey) -> Sessions {
+        self.days.get(&key).into_iter().flat_map(|kept| kept.sessions.values().cloned()).collect()
+    }
+
+    /// The retained requests of an identity-day, in the order they came.
+    #[must_use]
+    pub fn requests(&self, key: DayKey) -> Vec<Assigned> {
+        self.days.get(&key).map_or_else(Vec::new, |kept| kept.requests.clone())
+    }
+
+    /// Adds the retained requests of an identity-day that have an explicit id.
+    pub fn ids(&self, key: DayKey, out: &mut IdSet) {
+        let kept = self.days.get(&key).into_iter().flat_map(|kept| &kept.requests);
+        for request in kept.filter(|request| request.id_hash != 0) {
+            out.insert_also(request.id_hash, request.stored());
+        }
+    }
+
     /// The counts of the last sealed epoch.
     #[must_use]
     pub fn counts(&self) -> &EpochCounts {
@@ -44,33 +69,30 @@ impl MemoryBackend {
     }
 }
 
-impl SessionBackend for MemoryBackend {
-    fn ready(&mut self, _: Epoch) -> bool {
+impl<T> SessionBackend<T> for MemoryState {
+    fn ready(&mut self, _: T) -> bool {
         true
     }
 
-    fn expire_before(&mut self, _: Epoch) -> Option<Day> {
+    fn expire_before(&mut self, _: T) -> Option<Day> {
         let day = self.expire_before.take()?;
         self.days.retain(|key, _| key.day >= day);
         Some(day)
     }
 
     fn sessions(&mut self, key: DayKey) -> Sessions {
-        self.days.get(&key).into_iter().flat_map(|kept| kept.sessions.values().cloned()).collect()
+        Self::sessions(self, key)
     }
 
     fn ids(&mut self, key: DayKey, out: &mut IdSet) {
-        let kept = self.days.get(&key).into_iter().flat_map(|kept| &kept.requests);
-        for request in kept.filter(|request| request.id_hash != 0) {
-            out.insert_also(request.id_hash, request.stored());
-        }
+        Self::ids(self, key, out);
     }
 
     fn requests(&mut self, key: DayKey) -> Vec<Assigned> {
-        self.days.get(&key).map_or_else(Vec::new, |kept| kept.requests.clone())
+        Self::requests(self, key)
     }
 
-    fn change(&mut self, _: Epoch, change: DayChange) {
+    fn change(&mut self, _: T, change: DayChange) {
         let kept = self.days.entry(change.key).or_default();
         match change.log {
             LogChange::None => {}
@@ -88,7 +110,20 @@ impl SessionBackend for MemoryBackend {
         }
     }
 
-    fn seal(&mut self, _: Epoch, counts: EpochCounts) {
+    fn seal(&mut self, _: T, counts: EpochCounts) {
         self.totals = counts;
+    }
+}
+
+impl<T> FullBackend<T> for MemoryState {
+    fn keys_before(&mut self, day: Option<Day>) -> Vec<DayKey> {
+        let keys = self.days.keys().copied();
+        let mut keys: Vec<_> = keys.filter(|key| day.is_none_or(|day| key.day < day)).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn will_expire_before(&mut self, _: T) -> Option<Day> {
+        self.expire_before
     }
 }

@@ -2,46 +2,68 @@
 //!
 //! In plain differential dataflow sessions are a `reduce`, and each new request costs all requests
 //! of its identity. Here a new request finds its neighbour, extends it, or merges two; only a
-//! retraction, a changed gap, or the first other request with a known explicit id makes an
-//! identity-day anew from its retained requests ([`dispute`] has what further ones cost). Either way
-//! the sessions are a function of the set of requests.
+//! retraction, a changed gap, or the first other request with a known explicit id recomputes an
+//! identity-day from its retained requests ([`dispute`] has what further ones cost). Either way the
+//! sessions are a function of the set of requests.
 //!
-//! [`Sessionizer`] is the state machine, with no timely in it: one call takes an epoch's events and
-//! answers the epoch's differences, already consolidated. [`operator`] hosts it in a dataflow,
-//! [`backend`] is the seam to whatever keeps its state, [`memory`] keeps it in memory. A worker owns
-//! the partitions the route gives it ([`exchange`]); between processes requests are a [`batch`].
+//! It is an instance of [`crate::keyed`], keyed by identity and day; the contract of its output is
+//! stated there. [`Sessionizer`] is the state machine, with no timely in it: one call takes an
+//! epoch's events and answers the epoch's differences, already consolidated. [`operator`] hosts it
+//! in a dataflow, [`backend`] is the seam to whatever keeps its state, [`memory`] keeps it in
+//! memory. A worker owns the partitions the route gives it ([`exchange`]); between processes
+//! requests are a [`batch`].
 //!
-//! Days are dropped whole, by everyone: sessions and totals of a dropped day are not retracted.
+//! Days are dropped whole: sessions and totals of a dropped day are not retracted, unless the
+//! output is [hydrated](crate::keyed::Hydrated).
 
 pub mod backend;
+#[cfg(feature = "engine")]
 pub mod batch;
+#[cfg(not(feature = "engine"))]
+mod batch;
+mod by_session;
+#[cfg(feature = "engine")]
 pub mod codec;
+#[cfg(not(feature = "engine"))]
+mod codec;
 mod dispute;
+#[cfg(feature = "engine")]
 pub mod exchange;
-mod hot;
+#[cfg(not(feature = "engine"))]
+mod exchange;
 pub mod memory;
 pub mod operator;
+pub mod own;
 mod rebuild;
+#[cfg(feature = "engine")]
 pub mod spill;
+#[cfg(not(feature = "engine"))]
+mod spill;
 mod state;
 mod totals;
 
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::mem;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::facts::{Assigned, Facts, Field};
-use crate::identity::Identity;
+use crate::identity::{Identity, SessionId};
 use crate::interner::Interner;
+use crate::keyed::{Cache, Changes, Contents, Keyed, Memory, Updates, Worker};
+use crate::record::Record;
 use crate::session::Session;
 use crate::summary::Summary;
 use crate::time::{Day, Epoch, EventTime};
 use crate::totals::Totals;
-use backend::{DayChange, DayKey, EpochCounts, Known, LogChange, SessionBackend, SessionChange};
+use backend::{
+    DayChange, DayKey, EpochCounts, FullBackend, Known, LogChange, SessionBackend, SessionChange,
+};
+use by_session::BySession;
 use dispute::Dispute;
-use hot::Hot;
 use rebuild::count_duplicate;
 use spill::Spilling;
 use state::{DayState, Edits};
@@ -51,8 +73,6 @@ pub use totals::MinuteApp;
 /// Hot state of a worker, unless said otherwise: 1 GiB.
 pub const HOT_BYTES_DEFAULT: usize = 1 << 30;
 
-/// Identity-days whose state is brought into the processor's cache together.
-const WARMED: usize = 16;
 /// Bytes the processor reads at once.
 const CACHE_LINE: usize = 64;
 
@@ -61,72 +81,83 @@ const CACHE_LINE: usize = 64;
 pub struct Differences {
     /// Sessions that came (1) and went (-1), by identity-day.
     pub sessions: Vec<(Arc<Session>, isize)>,
+    /// The requests that count, each with the session it is in, if that is wanted
+    /// ([`Sessionizer::with_requests`]).
+    pub requests: Vec<((SessionId, Record), isize)>,
     /// What is added to the totals of a minute and app.
     pub totals: Vec<(MinuteApp, Totals)>,
 }
 
+impl Changes<Arc<Session>> for Differences {
+    fn changes(&self) -> &[(Arc<Session>, isize)] {
+        &self.sessions
+    }
+}
+
 /// The state machine of one worker.
-pub struct Sessionizer<B> {
+pub struct Sessionizer<B: SessionBackend<T>, T: Clone + Ord = Epoch> {
+    worker: Worker<SessionLogic<B, T>>,
+}
+
+/// The logic of `sessionize`, an instance of [`Keyed`].
+pub struct SessionLogic<B, T> {
     backend: B,
-    hot: Hot,
-    hot_bytes_max: usize,
     spilling: Option<Spilling>,
+    wants_requests: bool,
     work: Work,
+    time: PhantomData<T>,
 }
 
 /// What is reused from epoch to epoch.
 #[derive(Default)]
 struct Work {
-    order: Vec<Place>,
     kept: Vec<u32>,
     edits: Edits,
     totals: EpochTotals,
     texts: Interner,
     counts: EpochCounts,
+    by_session: BySession,
 }
 
-/// Where an event of an epoch belongs. Ordered as the epoch is processed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    key: DayKey,
-    /// Position in the epoch's events, in the order they arrived.
-    at: u32,
-}
+type Changed = SmallVec<[SessionChange; 1]>;
+type Group<'a> = Updates<'a, DayKey, Assigned>;
 
-type Events = Vec<(Assigned, isize)>;
-
-impl<B: SessionBackend> Sessionizer<B> {
+impl<B: SessionBackend<T>, T: Clone + Ord> Sessionizer<B, T> {
     /// A state machine that keeps about `hot_bytes_max` bytes of state in memory, and somewhat
     /// more within an epoch.
     pub fn new(backend: B, hot_bytes_max: usize) -> Self {
-        let (hot, work) = (Hot::default(), Work::default());
-        Self { backend, hot, hot_bytes_max, spilling: None, work }
+        Self { worker: Worker::new(SessionLogic::new(backend), hot_bytes_max) }
     }
 
     /// The same, but what has no room in memory is kept in a spill.
     #[must_use]
     pub fn with_spill(mut self, spilling: Option<Spilling>) -> Self {
-        self.spilling = spilling;
+        self.worker.logic().spilling = spilling;
+        self
+    }
+
+    /// The same, but it also tells which requests are in which session.
+    #[must_use]
+    pub fn with_requests(mut self) -> Self {
+        self.worker.logic().wants_requests = true;
         self
     }
 
     /// Who keeps the state.
     pub fn backend(&mut self) -> &mut B {
-        &mut self.backend
+        &mut self.worker.logic().backend
     }
 
     /// Approximate bytes of state in memory.
     #[must_use]
     pub fn hot_bytes(&self) -> usize {
-        self.hot.bytes()
+        self.worker.memory().bytes
     }
 
     /// Forgets the days before one, without retracting anything.
     pub fn drop_before(&mut self, day: Day) {
-        self.hot.drop_before(day);
-        if let Some(spilling) = &mut self.spilling {
-            spilling.drop_before(day);
-        }
+        let (logic, states) = self.worker.parts();
+        logic.drop_before(day, states);
     }
 
     /// Processes an epoch, which the backend must be ready for: takes its events, adds its
@@ -134,103 +165,90 @@ impl<B: SessionBackend> Sessionizer<B> {
     ///
     /// Epochs must come in order, each at most once. An event's difference says how often the
     /// request is added or, negative, taken back.
-    pub fn process(&mut self, epoch: Epoch, events: &mut Events, out: &mut Differences) {
-        if let Some(day) = self.backend.expire_before(epoch) {
-            self.drop_before(day);
-        }
-        // Everything before this epoch is durable: what is hot is clean, until it is touched.
-        self.make_room();
-        let mut order = mem::take(&mut self.work.order);
-        let place = |(at, (item, _)): (usize, &(Assigned, isize))| Place {
-            key: DayKey { day: item.day, identity: item.identity },
-            at: at as u32,
-        };
-        order.extend(events.iter().enumerate().map(place));
-        order.sort_unstable();
-        let mut groups = order.chunk_by(|a, b| a.key == b.key);
-        loop {
-            let ahead: SmallVec<[&[Place]; WARMED]> = groups.by_ref().take(WARMED).collect();
-            if ahead.is_empty() {
-                break;
-            }
-            self.warm(&ahead, events);
-            for group in ahead {
-                self.identity_day(epoch, group, events, out);
-            }
-        }
-        order.clear();
-        self.work.order = order;
-        events.clear();
-        self.work.totals.drain_into(&mut out.totals);
-        let mut counts = mem::take(&mut self.work.counts);
-        counts.hot_bytes = (self.hot.bytes() + self.spill_bytes()) as u64;
-        counts.hot_days = self.hot.len() as u64;
-        self.backend.seal(epoch, counts);
+    pub fn process(
+        &mut self,
+        epoch: T,
+        events: &mut Vec<(Assigned, isize)>,
+        out: &mut Differences,
+    ) {
+        self.worker.process(&epoch, events, out);
+    }
+}
+
+impl<B: SessionBackend<T>, T: Clone + Ord> Keyed for SessionLogic<B, T> {
+    type Time = T;
+    type Key = DayKey;
+    type Input = Assigned;
+    type State = DayState;
+    type Item = Arc<Session>;
+    type Output = Differences;
+
+    fn key(item: &Assigned) -> DayKey {
+        DayKey { day: item.day, identity: item.identity }
     }
 
-    /// Forgets what has no room, or lets the spill keep it. What the spill itself needs in memory
-    /// counts as hot state.
-    fn make_room(&mut self) {
-        let budget = self.hot_bytes_max.saturating_sub(self.spill_bytes());
-        let spilling = &mut self.spilling;
-        self.hot.shrink_to(budget, |key, state| {
-            if let Some(spilling) = spilling {
-                spilling.keep(key, state);
-            }
-        });
+    fn ready(&mut self, time: &T) -> bool {
+        self.backend.ready(time.clone())
     }
 
-    fn spill_bytes(&self) -> usize {
-        self.spilling.as_ref().map_or(0, Spilling::memory_bytes)
+    fn due(&self, from: Bound<&T>) -> Option<T> {
+        self.backend.due(from)
+    }
+
+    fn begin(&mut self, time: &T, states: &mut Cache<DayKey, DayState>, _: &mut Differences) {
+        if let Some(day) = self.backend.expire_before(time.clone()) {
+            self.drop_before(day, states);
+        }
+    }
+
+    fn load(&mut self, key: &DayKey) -> DayState {
+        if key.identity.is_limbo() {
+            return DayState::default();
+        }
+        let spilled =
+            self.spilling.as_mut().and_then(|spill| spill.give(*key, &mut self.work.counts));
+        spilled.unwrap_or_else(|| DayState::loaded(self.backend.sessions(*key)))
     }
 
     /// Reads a little of everything the next identity-days will need. Most of it is not in the
     /// processor's cache, and reads that do not wait for one another overlap.
-    fn warm(&self, groups: &[&[Place]], events: &Events) {
-        let mut states = SmallVec::<[&DayState; WARMED]>::new();
-        states.extend(groups.iter().filter_map(|group| self.hot.get(group[0].key)));
-        let mut sessions = SmallVec::<[&Session; WARMED]>::new();
-        sessions.extend(states.iter().filter_map(|state| state.last()));
+    fn warm<'a>(states: &[&DayState], items: impl Iterator<Item = &'a Assigned>) {
+        let sessions: SmallVec<[&Session; 16]> =
+            states.iter().filter_map(|state| state.last()).collect();
         let read = sessions.iter().map(|session| session.end.0 as u64).fold(0, u64::wrapping_add);
         let deep = sessions.iter().map(|session| session.summary.warm());
         let read = deep.fold(read, u64::wrapping_add);
-        let payload = |place: &Place| {
-            let payload = &events[place.at as usize].0.payload;
-            payload.iter().step_by(CACHE_LINE).take(4).map(|byte| u64::from(*byte)).sum::<u64>()
+        let payload = |item: &Assigned| {
+            let lines = item.payload.iter().step_by(CACHE_LINE).take(4);
+            lines.map(|byte| u64::from(*byte)).sum::<u64>()
         };
-        let payloads = groups.iter().flat_map(|group| group.iter().take(WARMED)).map(payload);
-        black_box(payloads.fold(read, u64::wrapping_add));
+        black_box(items.map(payload).fold(read, u64::wrapping_add));
     }
 
-    fn identity_day(
+    fn step(
         &mut self,
-        epoch: Epoch,
-        group: &[Place],
-        events: &mut Events,
+        time: &T,
+        key: &DayKey,
+        state: &mut DayState,
+        group: &mut Group<'_>,
         out: &mut Differences,
     ) {
-        let key = group[0].key;
+        let key = *key;
         let (log, sessions) = if key.identity.is_limbo() {
-            (self.retain_only(key, group, events), SmallVec::new())
+            (self.retain_only(key, group), SmallVec::new())
         } else {
-            let Self { backend, spilling, work, .. } = self;
-            let at = self.hot.position(key, || {
-                let spilled = spilling.as_mut().and_then(|spill| spill.give(key, &mut work.counts));
-                spilled.unwrap_or_else(|| DayState::loaded(backend.sessions(key)))
-            });
-            let changed = if !self.only_inserts(at, group, events) {
+            let changed = if !only_inserts(state, group) {
                 None
-            } else if self.hot.state(at).dispute.is_some() {
-                self.settle(at, group, events)
-            } else if self.ids_are_new(key, at, group, events) {
-                Some(self.insert(at, events))
+            } else if state.dispute.is_some() {
+                self.settle(key, state, group)
+            } else if self.ids_are_new(key, state, group) {
+                Some(self.insert(key, state, group))
             } else {
                 None
             };
-            let changed = changed.unwrap_or_else(|| self.rebuild(key, at, group, events));
-            self.hot.settle(at);
-            changed
+            changed.unwrap_or_else(|| self.rebuild(key, state, group))
         };
+        self.work.by_session.drain_into(&mut out.requests);
         for change in &sessions {
             self.work.totals.session(change);
             let SessionChange { old, new } = change;
@@ -239,13 +257,93 @@ impl<B: SessionBackend> Sessionizer<B> {
         }
         if log != LogChange::None || !sessions.is_empty() {
             self.work.counts.days += 1;
-            self.backend.change(epoch, DayChange { key, log, sessions });
+            self.backend.change(time.clone(), DayChange { key, log, sessions });
+        }
+    }
+
+    fn collection(_: &DayKey, state: &DayState) -> Vec<Arc<Session>> {
+        state.sessions().cloned().collect()
+    }
+
+    fn is_empty(state: &DayState) -> bool {
+        state.is_empty()
+    }
+
+    fn bytes(state: &DayState) -> usize {
+        state.bytes()
+    }
+
+    /// What the spill needs in memory.
+    fn overhead(&self) -> usize {
+        self.spilling.as_ref().map_or(0, Spilling::memory_bytes)
+    }
+
+    fn evict(&mut self, key: DayKey, state: DayState) {
+        if let Some(spilling) = &mut self.spilling {
+            spilling.keep(key, state);
+        }
+    }
+
+    fn end(&mut self, time: &T, memory: Memory, out: &mut Differences) {
+        self.work.totals.drain_into(&mut out.totals);
+        let mut counts = mem::take(&mut self.work.counts);
+        counts.hot_bytes = memory.bytes as u64;
+        counts.hot_days = memory.keys as u64;
+        self.backend.seal(time.clone(), counts);
+    }
+}
+
+impl<B: FullBackend<T>, T: Clone + Ord> Contents for SessionLogic<B, T> {
+    fn keys(&mut self) -> Vec<DayKey> {
+        self.backend.keys_before(None)
+    }
+
+    fn dropping(&mut self, time: &T) -> Vec<DayKey> {
+        let day = self.backend.will_expire_before(time.clone());
+        day.map_or_else(Vec::new, |day| self.backend.keys_before(Some(day)))
+    }
+
+    fn contribute(&mut self, key: &DayKey, state: &DayState, sign: isize, out: &mut Differences) {
+        let Work { totals, by_session, .. } = &mut self.work;
+        for session in state.sessions() {
+            let session = Some(Arc::clone(session));
+            let (old, new) = if sign < 0 { (session, None) } else { (None, session) };
+            totals.session(&SessionChange { old, new });
+        }
+        out.sessions.extend(state.sessions().map(|session| (Arc::clone(session), sign)));
+        if key.identity.is_limbo() {
+            return;
+        }
+        let retained = self.backend.requests(*key);
+        for request in rebuild::counted(&retained) {
+            totals.add(request, sign as i64);
+            if self.wants_requests
+                && let Some(session) = state.session_of(request.ts)
+            {
+                by_session.add(session.id(), request, sign);
+            }
+        }
+        by_session.drain_into(&mut out.requests);
+    }
+}
+
+impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
+    /// The logic over a backend.
+    pub(crate) fn new(backend: B) -> Self {
+        let (wants_requests, work, time) = (false, Work::default(), PhantomData);
+        Self { backend, spilling: None, wants_requests, work, time }
+    }
+
+    fn drop_before(&mut self, day: Day, states: &mut Cache<DayKey, DayState>) {
+        states.retain(|key| key.day >= day);
+        if let Some(spilling) = &mut self.spilling {
+            spilling.drop_before(day);
         }
     }
 
     /// Requests that are in no session: only the log knows them.
-    fn retain_only(&mut self, key: DayKey, group: &[Place], events: &mut Events) -> LogChange {
-        let taken = take(group.iter().map(|place| place.at), events);
+    fn retain_only(&mut self, key: DayKey, group: &mut Group<'_>) -> LogChange {
+        let taken = take(group);
         if taken.iter().all(|(_, diff)| *diff == 1) {
             self.work.counts.inserted += taken.len() as u64;
             return LogChange::Append(taken.into_iter().map(|(item, _)| item).collect());
@@ -254,19 +352,10 @@ impl<B: SessionBackend> Sessionizer<B> {
         rebuild::apply(before, taken, false, &mut self.work.counts).log_change()
     }
 
-    /// Whether the group's events are plain insertions, under the gap in force.
-    fn only_inserts(&mut self, at: usize, group: &[Place], events: &Events) -> bool {
-        let first = &events[group[0].at as usize].0;
-        let gap_ms = self.hot.state(at).gap_ms().unwrap_or(first.gap_ms);
-        let mut items = group.iter().map(|place| &events[place.at as usize]);
-        items.all(|(item, diff)| *diff == 1 && item.gap_ms == gap_ms)
-    }
-
     /// Whether no event has the explicit id of another request; if so, `work.kept` are those that
     /// are no duplicates, and all ids are known.
-    fn ids_are_new(&mut self, key: DayKey, at: usize, group: &[Place], events: &Events) -> bool {
-        let state = self.hot.state(at);
-        let items = || group.iter().map(|place| (place.at, &events[place.at as usize]));
+    fn ids_are_new(&mut self, key: DayKey, state: &mut DayState, group: &Group<'_>) -> bool {
+        let items = || group.positions().map(|place| (place, group.get(place)));
         let Work { kept, counts, .. } = &mut self.work;
         kept.clear();
         for (place, (item, _)) in items() {
@@ -296,14 +385,14 @@ impl<B: SessionBackend> Sessionizer<B> {
 
     fn insert(
         &mut self,
-        at: usize,
-        events: &mut Events,
-    ) -> (LogChange, SmallVec<[SessionChange; 1]>) {
-        let Work { kept, edits, totals, texts, counts, .. } = &mut self.work;
-        let state = self.hot.state(at);
+        key: DayKey,
+        state: &mut DayState,
+        group: &mut Group<'_>,
+    ) -> (LogChange, Changed) {
+        let Work { kept, edits, totals, texts, counts, by_session } = &mut self.work;
         let mut log = Vec::with_capacity(kept.len());
         for &place in &*kept {
-            let item = &mut events[place as usize].0;
+            let item = &mut group.get_mut(place).0;
             let Ok(facts) = item.facts() else {
                 counts.malformed += 1;
                 continue;
@@ -320,6 +409,9 @@ impl<B: SessionBackend> Sessionizer<B> {
         counts.inserted += log.len() as u64;
         let mut changes = SmallVec::new();
         state.finish(edits, &mut changes);
+        if self.wants_requests {
+            by_session.inserted(state, &changes, &log, &[], || self.backend.requests(key));
+        }
         (if log.is_empty() { LogChange::None } else { LogChange::Append(log) }, changes)
     }
 
@@ -327,14 +419,13 @@ impl<B: SessionBackend> Sessionizer<B> {
     /// changed: it must be made anew.
     fn settle(
         &mut self,
-        at: usize,
-        group: &[Place],
-        events: &mut Events,
-    ) -> Option<(LogChange, SmallVec<[SessionChange; 1]>)> {
-        let Work { edits, totals, texts, counts, .. } = &mut self.work;
-        let state = self.hot.state(at);
-        let gap_ms = events[group[0].at as usize].0.gap_ms;
-        let requests = group.iter().map(|place| (place.at, &events[place.at as usize].0));
+        key: DayKey,
+        state: &mut DayState,
+        group: &mut Group<'_>,
+    ) -> Option<(LogChange, Changed)> {
+        let Work { edits, totals, texts, counts, by_session, .. } = &mut self.work;
+        let gap_ms = group.first().0.gap_ms;
+        let requests = group.positions().map(|place| (place, &group.get(place).0));
         let settled = dispute::settle(state, requests)?;
         for request in &settled.came {
             let new = |known: Option<&Arc<Identity>>| {
@@ -353,28 +444,35 @@ impl<B: SessionBackend> Sessionizer<B> {
         }
         settled.duplicates.iter().for_each(|origin| count_duplicate(counts, *origin));
         counts.inserted += settled.retained.len() as u64;
-        let taken = |place: u32| mem::replace(&mut events[place as usize].0, nothing());
+        let taken = |place: u32| mem::replace(&mut group.get_mut(place).0, nothing());
         let log: Vec<_> = settled.retained.into_iter().map(taken).collect();
         let mut changes = SmallVec::new();
         state.finish(edits, &mut changes);
+        if self.wants_requests {
+            let (came, went) = (&settled.came, &settled.went);
+            by_session.inserted(state, &changes, came, went, || self.backend.requests(key));
+        }
         Some((if log.is_empty() { LogChange::None } else { LogChange::Append(log) }, changes))
     }
 
     fn rebuild(
         &mut self,
         key: DayKey,
-        at: usize,
-        group: &[Place],
-        events: &mut Events,
-    ) -> (LogChange, SmallVec<[SessionChange; 1]>) {
-        let Work { totals, texts, counts, .. } = &mut self.work;
+        state: &mut DayState,
+        group: &mut Group<'_>,
+    ) -> (LogChange, Changed) {
+        let Work { totals, texts, counts, by_session, .. } = &mut self.work;
         counts.rebuilt += 1;
-        let taken = take(group.iter().map(|place| place.at), events);
+        let taken = take(group);
         let mut retained = rebuild::apply(self.backend.requests(key), taken, true, counts);
         for request in rebuild::counted(&retained.before) {
             totals.add(request, -1);
+            if self.wants_requests
+                && let Some(session) = state.session_of(request.ts)
+            {
+                by_session.add(session.id(), request, -1);
+            }
         }
-        let state = self.hot.state(at);
         let mut identity = state.identity().cloned();
         let new = |item: &Assigned, gap_ms: u32| {
             let identity = identity.get_or_insert_with(|| own(item, texts));
@@ -392,15 +490,24 @@ impl<B: SessionBackend> Sessionizer<B> {
         state.dispute = shared.then(|| Box::new(Dispute::of(&counted)));
         let mut changes = SmallVec::new();
         state.replace(sessions, &mut changes);
+        if self.wants_requests {
+            by_session.add_all(state, &counted);
+        }
         (state.ids, state.ids_loaded) = (mem::take(&mut retained.ids), true);
         (retained.log_change(), changes)
     }
 }
 
-/// Takes events out of an epoch.
-fn take(places: impl Iterator<Item = u32>, events: &mut Events) -> Events {
-    let nothing = || (nothing(), 0);
-    places.map(|at| mem::replace(&mut events[at as usize], nothing())).collect()
+/// Whether the group's events are plain insertions, under the gap in force.
+fn only_inserts(state: &DayState, group: &Group<'_>) -> bool {
+    let gap_ms = state.gap_ms().unwrap_or(group.first().0.gap_ms);
+    group.iter().all(|(item, diff)| *diff == 1 && item.gap_ms == gap_ms)
+}
+
+/// Takes the events of a group out of their epoch.
+fn take(group: &mut Group<'_>) -> Vec<(Assigned, isize)> {
+    let places: SmallVec<[u32; 16]> = group.positions().collect();
+    places.iter().map(|at| mem::replace(group.get_mut(*at), (nothing(), 0))).collect()
 }
 
 /// What is left where an event was taken out.

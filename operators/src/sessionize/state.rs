@@ -21,14 +21,14 @@ use crate::time::EventTime;
 
 /// Sessions and explicit ids of an identity-day.
 #[derive(Debug, Default)]
-pub(super) struct DayState {
+pub struct DayState {
     slots: SmallVec<[Slot; 1]>,
     /// Explicit ids, complete only if `ids_loaded`.
-    pub ids: IdSet,
+    pub(super) ids: IdSet,
     /// Whether the backend was asked for the ids, or need not be.
-    pub ids_loaded: bool,
+    pub(super) ids_loaded: bool,
     /// Which requests count, where several have one explicit id.
-    pub dispute: Option<Box<Dispute>>,
+    pub(super) dispute: Option<Box<Dispute>>,
     session_bytes: usize,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn within_gap(from: EventTime, to: EventTime, gap_ms: u32) -> bool {
 
 impl DayState {
     /// What a backend had. Where there are no sessions there are no requests, and so no ids.
-    pub fn loaded(sessions: Sessions) -> Self {
+    pub(super) fn loaded(sessions: Sessions) -> Self {
         let session_bytes = sessions.iter().map(|session| session.memory_bytes()).sum();
         let ids_loaded = sessions.is_empty();
         let clean = |session| Slot { session, touch: Touch::Clean };
@@ -71,7 +71,7 @@ impl DayState {
     }
 
     /// What a spill had. Complete ids stay complete.
-    pub fn restored(day: HotDay) -> Self {
+    pub(super) fn restored(day: HotDay) -> Self {
         let mut state = Self::loaded(day.sessions);
         if let Some(ids) = day.ids {
             (state.ids, state.ids_loaded) = (ids, true);
@@ -80,44 +80,56 @@ impl DayState {
     }
 
     /// All that is worth keeping, at the end of an epoch.
-    pub fn into_hot_day(self) -> HotDay {
+    pub(super) fn into_hot_day(self) -> HotDay {
         let sessions = self.slots.into_iter().map(|slot| slot.session).collect();
         HotDay { sessions, ids: self.ids_loaded.then_some(self.ids) }
     }
 
     /// The gap in force, if there is a session.
-    pub fn gap_ms(&self) -> Option<u32> {
+    pub(super) fn gap_ms(&self) -> Option<u32> {
         Some(self.slots.first()?.session.gap_ms)
     }
 
     /// Whose sessions they are, if there is one.
-    pub fn identity(&self) -> Option<&Arc<Identity>> {
+    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
         Some(&self.slots.first()?.session.identity)
     }
 
+    /// The sessions, ascending by start.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.slots.iter().map(|slot| &slot.session)
+    }
+
+    /// The session an instant lies in.
+    pub(super) fn session_of(&self, ts: EventTime) -> Option<&Arc<Session>> {
+        let after = self.slots.partition_point(|slot| slot.session.start <= ts);
+        let slot = &self.slots[after.checked_sub(1)?];
+        Some(&slot.session).filter(|session| session.contains(ts))
+    }
+
     /// The last session, the likeliest to go on.
-    pub fn last(&self) -> Option<&Session> {
+    pub(super) fn last(&self) -> Option<&Session> {
         Some(&self.slots.last()?.session)
     }
 
     /// Whether a session's breakdown is in parts.
-    pub fn has_large(&self) -> bool {
+    pub(super) fn has_large(&self) -> bool {
         self.slots.iter().any(|slot| slot.session.summary.breakdown.is_large())
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
     /// Approximate bytes in memory.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let dispute = self.dispute.as_ref().map_or(0, |dispute| dispute.heap_bytes());
         size_of::<Self>() + self.session_bytes + self.ids.heap_bytes() + dispute
     }
 
     /// The session a request at `ts` belongs to, extended to it: a neighbour, the two neighbours
     /// merged, or a new one that `new` makes (given whose, if there is a session already).
-    pub fn session_at(
+    pub(super) fn session_at(
         &mut self,
         ts: EventTime,
         gap_ms: u32,
@@ -177,7 +189,7 @@ impl DayState {
 
     /// Takes a request that counted out of its session. Whether that was exact: not where a session
     /// falls apart, or a sum of it had saturated. Otherwise [`DayState::revert`] is to follow.
-    pub fn remove(&mut self, request: &Assigned, gap_ms: u32, edits: &mut Edits) -> bool {
+    pub(super) fn remove(&mut self, request: &Assigned, gap_ms: u32, edits: &mut Edits) -> bool {
         let (Ok(facts), Some(mut dispute)) = (request.facts(), self.dispute.take()) else {
             return false;
         };
@@ -229,7 +241,7 @@ impl DayState {
     }
 
     /// Takes back what this epoch did to the identity-day so far.
-    pub fn revert(&mut self, edits: &mut Edits) {
+    pub(super) fn revert(&mut self, edits: &mut Edits) {
         edits.touched.clear();
         let old = self.slots.iter().filter_map(Slot::old).chain(edits.gone.drain(..));
         let mut old: Vec<_> = old.collect();
@@ -239,7 +251,7 @@ impl DayState {
     }
 
     /// Ends the epoch for this identity-day: what changed.
-    pub fn finish(&mut self, edits: &mut Edits, changes: &mut SmallVec<[SessionChange; 1]>) {
+    pub(super) fn finish(&mut self, edits: &mut Edits, changes: &mut SmallVec<[SessionChange; 1]>) {
         for ts in edits.touched.drain(..) {
             // A session may have been taken out since, or begin later than when it was touched.
             let after = self.slots.partition_point(|slot| slot.session.start <= ts);
@@ -268,7 +280,11 @@ impl DayState {
 
     /// Replaces the sessions by others, ascending by start: what changed. Sessions that are as they
     /// were stay the same allocation.
-    pub fn replace(&mut self, new: Vec<Session>, changes: &mut SmallVec<[SessionChange; 1]>) {
+    pub(super) fn replace(
+        &mut self,
+        new: Vec<Session>,
+        changes: &mut SmallVec<[SessionChange; 1]>,
+    ) {
         let old: Vec<_> = mem::take(&mut self.slots).into_iter().map(|slot| slot.session).collect();
         let mut old = old.into_iter().peekable();
         for mut session in new {

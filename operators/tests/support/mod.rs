@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use differential_dataflow::difference::Semigroup;
 use spoor_operators::facts::{Assigned, Fact, Field, IdentityText, NO_GAP, Numbers, encode_head};
-use spoor_operators::identity::IdentityId;
+use spoor_operators::identity::{IdentityId, SessionId};
+use spoor_operators::record::Record;
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::{Differences, MinuteApp};
 use spoor_operators::time::{DAY_MS, Day, EventTime};
@@ -86,7 +87,7 @@ impl Req {
         }
     }
 
-    fn identity(&self) -> IdentityId {
+    pub fn identity(&self) -> IdentityId {
         IdentityId::of(NAMESPACE, &self.who, "")
     }
 }
@@ -131,6 +132,7 @@ pub fn show(session: &Session) -> String {
 #[derive(Debug, Default)]
 pub struct Accumulated {
     pub sessions: BTreeMap<Arc<Session>, isize>,
+    pub requests: BTreeMap<(SessionId, Record), isize>,
     pub totals: BTreeMap<MinuteApp, Totals>,
 }
 
@@ -144,6 +146,11 @@ impl Accumulated {
         }
         self.sessions.retain(|_, count| *count != 0);
         assert!(self.sessions.values().all(|count| *count == 1), "{:?}", self.sessions);
+        for (request, diff) in out.requests.drain(..) {
+            *self.requests.entry(request).or_default() += diff;
+        }
+        self.requests.retain(|_, count| *count != 0);
+        assert!(self.requests.values().all(|count| *count > 0), "{:?}", self.requests);
         for (key, totals) in out.totals.drain(..) {
             assert_ne!(totals, Totals::default(), "nothing to say");
             self.totals.entry(key).or_default().plus_equals(&totals);

@@ -3,8 +3,8 @@
 //! The crate `abomonation` writes values with their pointers and makes them point into what was
 //! read. That is only as sound as the bytes are our own: RUSTSEC-2021-0120 says why nobody should
 //! use it on any others. So this codec is off by default, is only used on what this very process
-//! wrote ([`Seal`]: codec, version, compiler, target, layout of every type here, process, place,
-//! length, checksum; all checked first), and every type here is made so that the crate's known
+//! wrote ([`Seal`]: codec, version, layout of every type here, process, place, length, checksum; all
+//! checked first), and every type here is made so that the crate's known
 //! faults cannot happen: no padding (all fields are whole words), everything aligned to a word
 //! (also texts, which are padded), no reference of one byte made one of a whole value (`decode` of
 //! the crate does that; it is not called). This is the only file with `unsafe`.
@@ -114,11 +114,11 @@ impl Default for Mirrors {
     }
 }
 
-/// What must be the same for bytes to be read: the program's version, who compiled it for what, and
-/// how every type above lies in memory.
+/// What must be the same for bytes to be read: the program's version, and how every type above lies
+/// in memory. That the same program was built by the same compiler follows from the number of the
+/// process, which the seal has as well: one process is one build.
 fn build() -> u64 {
-    let mut what =
-        concat!(env!("CARGO_PKG_VERSION"), "; ", env!("SPOOR_BUILD")).as_bytes().to_vec();
+    let mut what = env!("CARGO_PKG_VERSION").as_bytes().to_vec();
     macro_rules! layout {
         ($($of:ty: $($field:ident),*;)*) => {$(
             what.extend_from_slice(stringify!($of).as_bytes());

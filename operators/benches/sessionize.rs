@@ -23,7 +23,7 @@ use spoor_operators::sessionize::backend::{
     DayChange, DayKey, EpochCounts, IdSet, SessionBackend, Sessions,
 };
 use spoor_operators::sessionize::operator::{Sessionize, SessionizeOptions};
-use spoor_operators::time::{DAY_MS, Day, Epoch, EventTime};
+use spoor_operators::time::{DAY_MS, Day, EventTime};
 use timely::dataflow::operators::{Input, Probe};
 
 #[global_allocator]
@@ -36,8 +36,8 @@ const ZIPF: f64 = 1.05;
 /// Keeps nothing: what is measured is the operator.
 struct NullBackend;
 
-impl SessionBackend for NullBackend {
-    fn ready(&mut self, _: Epoch) -> bool {
+impl<T> SessionBackend<T> for NullBackend {
+    fn ready(&mut self, _: T) -> bool {
         true
     }
     fn sessions(&mut self, _: DayKey) -> Sessions {
@@ -47,8 +47,8 @@ impl SessionBackend for NullBackend {
     fn requests(&mut self, _: DayKey) -> Vec<Assigned> {
         Vec::new()
     }
-    fn change(&mut self, _: Epoch, _: DayChange) {}
-    fn seal(&mut self, _: Epoch, _: EpochCounts) {}
+    fn change(&mut self, _: T, _: DayChange) {}
+    fn seal(&mut self, _: T, _: EpochCounts) {}
 }
 
 /// How the requests of a run are made.
@@ -188,7 +188,8 @@ fn dataflow(load: Load) -> Clock {
     timely::execute_directly(move |worker| {
         let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<(Assigned, u64, isize)>>();
-            let out = stream.as_collection().sessionize(NullBackend, SessionizeOptions::default());
+            let options = SessionizeOptions { requests: false, ..SessionizeOptions::default() };
+            let out = stream.as_collection().sessionize_with(NullBackend, options);
             let (probe, _) = out.sessions.inner.probe();
             (input, probe)
         });
