@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The branch whose difference to the working tree `make check` looks at.
 BASE := main
 
-.PHONY: help deps build run test console check lint deny audit bench
+.PHONY: help deps build run test console check lint deny audit bench semver package
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,14 @@ deny: deps ## licences and origins of dependencies (installs cargo-deny once)
 audit: deps ## known vulnerabilities of dependencies (needs the network)
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install cargo-deny --locked
 	cargo deny check advisories
+
+# The feature `engine` is left out: semantic versioning does not cover it.
+semver: deps ## whether the plugin's interface fits its version, against BASE (installs cargo-semver-checks once)
+	@command -v cargo-semver-checks >/dev/null 2>&1 || cargo install cargo-semver-checks --locked
+	cargo semver-checks -p spoor-operators --default-features --baseline-rev $(BASE)
+
+package: deps ## build the plugin from its own package, as others get it
+	cargo package -p spoor-operators --locked
 
 bench: deps ## the figures, with the machine's load
 	cargo bench --workspace --locked
