@@ -130,7 +130,7 @@ pub struct Facts<'a> {
 pub struct Assigned {
     /// The day of `ts` in the configured zone.
     pub day: Day,
-    /// Whose request; [`IdentityId::is_limbo`] for one that is in no session.
+    /// Whose request; [`IdentityId::is_unassigned`] for one that is in no session.
     pub identity: IdentityId,
     /// When the request started.
     pub ts: EventTime,
@@ -138,8 +138,8 @@ pub struct Assigned {
     pub id_hash: u64,
     /// A step of this many milliseconds or more starts a session; `u32::MAX` switches that off.
     pub gap_ms: u32,
-    /// Who brought it, so that duplicates are counted where they came from; the host of the
-    /// operators gives the number its meaning, 0 when nobody is to be told.
+    /// The source it came from, so that duplicates are counted by source. The program that runs the
+    /// operators gives the number its meaning; 0: no source.
     pub origin: u32,
     /// Length of what precedes the stored request in `payload`.
     pub head_len: u32,

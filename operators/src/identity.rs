@@ -53,13 +53,13 @@ impl IdentityId {
     /// The pseudo-identity under which a request that is in no session is retained: spread over
     /// the partitions by `spread`, and impossible as a real identity but with chance 2^-118.
     #[must_use]
-    pub fn limbo(spread: u64) -> Self {
+    pub fn unassigned(spread: u64) -> Self {
         Self(u128::from(spread >> 54) << 118)
     }
 
-    /// Whether this is a pseudo-identity of [`IdentityId::limbo`].
+    /// Whether this is a pseudo-identity of [`IdentityId::unassigned`].
     #[must_use]
-    pub fn is_limbo(self) -> bool {
+    pub fn is_unassigned(self) -> bool {
         self.0 << 10 == 0
     }
 }
@@ -144,9 +144,9 @@ mod tests {
         let session = SessionId { identity: id, start: EventTime(-5) };
         assert_eq!(session.to_string().parse(), Ok(session));
         assert!(id.partition() < PARTITIONS);
-        assert!(!id.is_limbo());
-        assert!(IdentityId::limbo(u64::MAX).is_limbo());
-        assert_eq!(IdentityId::limbo(u64::MAX).partition(), PARTITIONS - 1);
+        assert!(!id.is_unassigned());
+        assert!(IdentityId::unassigned(u64::MAX).is_unassigned());
+        assert_eq!(IdentityId::unassigned(u64::MAX).partition(), PARTITIONS - 1);
         for bad in ["", ".", "12.5", "zz.1", &"1".repeat(33)] {
             assert!(bad.parse::<SessionId>().is_err(), "{bad}");
         }

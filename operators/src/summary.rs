@@ -224,8 +224,8 @@ impl Summary {
         self.breakdown.merge(&other.breakdown);
     }
 
-    /// Takes back a request that was added. After [`Subtracted::Recompute`] the summary is worth
-    /// nothing and must be made anew.
+    /// Takes back a request that was added. After [`Subtracted::Recompute`] the summary is
+    /// invalid and must be recomputed from the requests.
     pub fn subtract(&mut self, facts: &Facts<'_>) -> Subtracted {
         self.subtract_leaving(facts, None)
     }

@@ -213,7 +213,7 @@ impl Scan {
             if moved || now.stored() != &stored[..] {
                 updates.push((as_it_was, epoch, -1));
                 updates.push((now, epoch, 1));
-            } else if unmoved.is_none() && !key.identity.is_limbo() {
+            } else if unmoved.is_none() && !key.identity.is_unassigned() {
                 unmoved = Some((as_it_was, now));
             }
         }

@@ -183,7 +183,7 @@ impl Comparing<'_> {
         };
         let is_there = match &found {
             Some(identity) => identity.id == key.identity.to_string(),
-            None => key.identity.is_limbo(),
+            None => key.identity.is_unassigned(),
         };
         if day == i64::from(key.day.0) && is_there {
             return found;
@@ -548,7 +548,7 @@ mod tests {
             .into_assigned(arena.into());
         let record = record_of(&Request::decode(assigned.stored()).unwrap());
         let Decision::Identity(identity) = oracle.decide(&record) else {
-            assert!(assigned.identity.is_limbo(), "{rules:?}");
+            assert!(assigned.identity.is_unassigned(), "{rules:?}");
             return;
         };
         let (words, facts) = assigned.head().unwrap();

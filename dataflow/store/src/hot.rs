@@ -212,7 +212,7 @@ impl Store {
     /// The next identity-days of the request log in order of their keys (days ascending, then
     /// partitions, then identities), those of the partitions `owned` says only, after `after`:
     /// whole identity-days until `requests` requests are reached. Empty at the end. Requests that
-    /// are in no session are among them, under their limbo identities.
+    /// are in no session are among them, under unassigned identities.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], failures of RocksDB.

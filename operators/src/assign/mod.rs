@@ -56,7 +56,7 @@ pub enum Outcome {
 pub struct Assignment {
     /// In a session, or why not.
     pub outcome: Outcome,
-    /// Whose request; a limbo id unless the outcome is [`Outcome::Session`].
+    /// Whose request; [`IdentityId::unassigned`] unless the outcome is [`Outcome::Session`].
     pub identity: IdentityId,
     /// The day of `ts` in the configured zone.
     pub day: Day,
@@ -243,7 +243,7 @@ impl CompiledRules {
                 let app = Fact::new(Field::App, &request.app);
                 let facts = if request.app.is_empty() { &[][..] } else { &[app][..] };
                 encode_head(arena, NOBODY, &numbers(request, Verdict::default()), facts);
-                (IdentityId::limbo(hash), compile::gap_ms(self.rules.settings.gap))
+                (IdentityId::unassigned(hash), compile::gap_ms(self.rules.settings.gap))
             }
         };
         let head_len = (arena.len() - start) as u32;
@@ -259,8 +259,8 @@ impl CompiledRules {
         }
     }
 
-    /// Applies the rules to a request in its stored form: the step of whoever has no arena of a
-    /// batch. `fresh` as in [`CompiledRules::assign`].
+    /// Applies the rules to one request in its stored form, for callers that do not fill the arena of
+    /// a batch. `fresh` as in [`CompiledRules::assign`].
     ///
     /// # Errors
     /// [`Malformed`] when the bytes are no stored request.

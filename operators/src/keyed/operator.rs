@@ -24,7 +24,7 @@ use timely::scheduling::SyncActivator;
 
 use super::{Keyed, Worker};
 
-/// How often logic that is not ready is asked again when nobody took the activator.
+/// How often logic that is not ready is asked again when no waker was given.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 /// State of a worker in memory, unless said otherwise: 1 GiB.
 pub const BYTES_DEFAULT: usize = 1 << 30;
@@ -164,7 +164,7 @@ where
     }
 }
 
-/// Builds vectors of the size timely likes.
+/// Builds vectors of the capacity timely prefers.
 pub(crate) type VecBuilder<D> = CapacityContainerBuilder<Vec<D>>;
 
 /// Sends updates at the time of a capability.

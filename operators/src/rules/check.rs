@@ -1,6 +1,6 @@
 //! What makes a rule set one that can be in force: names, counts, numbers, points and globs.
 //!
-//! Every reason is reported, each with its place, so that a file or a form is mended in one go.
+//! Every reason is reported, each with its place, so that all can be corrected at once.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

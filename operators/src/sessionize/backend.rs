@@ -85,7 +85,7 @@ pub struct EpochCounts {
     pub malformed: u64,
     /// Changed identity-days.
     pub days: u64,
-    /// Identity-days that were made anew from their requests.
+    /// Identity-days that were recomputed from their requests.
     pub rebuilt: u64,
     /// Approximate bytes of hot state.
     pub hot_bytes: u64,
@@ -106,8 +106,8 @@ pub trait SessionBackend<T = Epoch> {
     fn ready(&mut self, time: T) -> bool;
 
     /// Asked when an epoch begins: days before the answer are gone whole, from the hot state too.
-    /// Neither their sessions nor their totals are retracted from the output; whoever keeps what
-    /// was computed from it drops the same days.
+    /// Neither their sessions nor their totals are retracted from the output, unless that is
+    /// [hydrated](crate::keyed::Hydrated); consumers drop the same days.
     fn expire_before(&mut self, time: T) -> Option<Day> {
         let _ = time;
         None

@@ -2,7 +2,7 @@
 //!
 //! A session is named by its identity and start, so most changes of a session move none of its
 //! requests: only what came is told. Where a session's start moves, or two become one, the requests
-//! of the old session are read from the backend and told anew under the new name. Duplicates of an
+//! of the old session are read from the backend, retracted, and inserted under the new name. Duplicates of an
 //! explicit id are left out; a request is its stored form, so a changed rule that only changes what
 //! is counted of it changes nothing here.
 

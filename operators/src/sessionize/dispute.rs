@@ -5,7 +5,7 @@
 //! counts for each explicit id, and when every request that counts was and how long it took. So a
 //! further request costs what it costs to find its id: if it does not count it goes to the log
 //! alone, and if it does, the one it replaces is taken out of its session. Only where that cannot be
-//! exact is the identity-day made anew.
+//! exact is the identity-day recomputed.
 //!
 //! It is made from the requests of the day when the first such request comes, and is forgotten with
 //! the day's hot state.

@@ -202,7 +202,7 @@ impl<B: SessionBackend<T>, T: Clone + Ord> Keyed for SessionLogic<B, T> {
     }
 
     fn load(&mut self, key: &DayKey) -> DayState {
-        if key.identity.is_limbo() {
+        if key.identity.is_unassigned() {
             return DayState::default();
         }
         let spilled =
@@ -234,7 +234,7 @@ impl<B: SessionBackend<T>, T: Clone + Ord> Keyed for SessionLogic<B, T> {
         out: &mut Differences,
     ) {
         let key = *key;
-        let (log, sessions) = if key.identity.is_limbo() {
+        let (log, sessions) = if key.identity.is_unassigned() {
             (self.retain_only(key, group), SmallVec::new())
         } else {
             let changed = if !only_inserts(state, group) {
@@ -311,7 +311,7 @@ impl<B: FullBackend<T>, T: Clone + Ord> Contents for SessionLogic<B, T> {
             totals.session(&SessionChange { old, new });
         }
         out.sessions.extend(state.sessions().map(|session| (Arc::clone(session), sign)));
-        if key.identity.is_limbo() {
+        if key.identity.is_unassigned() {
             return;
         }
         let retained = self.backend.requests(*key);
@@ -416,7 +416,7 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
     }
 
     /// Insertions into an identity-day in which requests share explicit ids. None, with nothing
-    /// changed: it must be made anew.
+    /// changed: it must be recomputed.
     fn settle(
         &mut self,
         key: DayKey,

@@ -1,5 +1,5 @@
-//! Making an identity-day anew from its requests: what a retraction, a changed gap or two
-//! requests with one explicit id take.
+//! Recomputing an identity-day from its retained requests: after a retraction, a changed gap, or the
+//! first two requests that share an explicit id.
 //!
 //! The retained requests are a multiset of stored requests. All of them stay in the log, also
 //! those that do not count because another one has their explicit id: a changed rule may tell them

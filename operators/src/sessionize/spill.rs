@@ -2,7 +2,7 @@
 //!
 //! What is spilled is what the backend holds as well, in a form that is cheaper to have back. It is
 //! good only as long as nothing changes that identity-day, and every change goes through hot state:
-//! so an entry leaves the spill when it is taken back into memory, whoever drops a day drops its
+//! so an entry leaves the spill when it is taken back into memory, dropping a day drops its
 //! entries, and a process begins with an empty spill. A spill may lose any entry at any time, and
 //! whatever it gives back is checked by the [codec](super::codec): a loss or a refusal is a question
 //! to the backend, never another answer.
@@ -64,7 +64,7 @@ impl Spilling {
         self.spill.memory_bytes()
     }
 
-    /// Keeps what memory forgets, if the spill likes. Large sessions are forgotten: the parts they
+    /// Offers an evicted state to the spill. Large sessions are not spilled: the parts they
     /// share would be written whole, and the backend has them.
     pub(super) fn keep(&mut self, key: DayKey, state: DayState) {
         if state.has_large() {

@@ -79,7 +79,7 @@ impl DayState {
         state
     }
 
-    /// All that is worth keeping, at the end of an epoch.
+    /// What a spill keeps of it, at the end of an epoch.
     pub(super) fn into_hot_day(self) -> HotDay {
         let sessions = self.slots.into_iter().map(|slot| slot.session).collect();
         HotDay { sessions, ids: self.ids_loaded.then_some(self.ids) }

@@ -103,7 +103,7 @@ impl EpochTotals {
         &mut self.sums[self.last].1
     }
 
-    /// Hands out the sums that are not zero, and begins anew.
+    /// Moves the sums that are not zero to `out` and starts an empty epoch.
     pub fn drain_into(&mut self, out: &mut Vec<(MinuteApp, Totals)>) {
         self.index.clear();
         out.extend(self.sums.drain(..).filter(|(_, totals)| !totals.is_zero()));

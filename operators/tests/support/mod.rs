@@ -74,10 +74,10 @@ impl Req {
         encode_head(&mut payload, words, &numbers, &facts);
         let head_len = payload.len() as u32;
         payload.extend(self.stored());
-        let limbo = IdentityId::limbo(self.body.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let unassigned = IdentityId::unassigned(self.body.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Assigned {
             day: self.day(),
-            identity: if self.who.is_empty() { limbo } else { self.identity() },
+            identity: if self.who.is_empty() { unassigned } else { self.identity() },
             ts: EventTime(self.ms),
             id_hash: self.id,
             gap_ms: self.gap_ms,

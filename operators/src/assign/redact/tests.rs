@@ -29,7 +29,7 @@ fn stored(rules: &CompiledRules, request: &Request<'_>) -> (String, Vec<u8>) {
     let (same, old) = assign(rules, &mut again, false);
     assert_eq!((outcome, &new), (same, &old), "{request:?}");
     let value = new.head().unwrap().0.value.to_owned();
-    assert_eq!(outcome == Outcome::Session, !new.identity.is_limbo());
+    assert_eq!(outcome == Outcome::Session, !new.identity.is_unassigned());
     (value, new.payload.to_vec())
 }
 

@@ -19,7 +19,7 @@ use crate::wire::Malformed;
 pub struct HotDay {
     /// Its sessions, ascending by start.
     pub sessions: Sessions,
-    /// All its explicit ids; none when nobody has asked for them yet.
+    /// All its explicit ids; none when they were not loaded yet.
     pub ids: Option<IdSet>,
 }
 
@@ -61,7 +61,7 @@ pub enum CodecError {
     Malformed(#[from] Malformed),
 }
 
-/// Identity-days for the tests of the codecs, and for whoever compares them.
+/// Identity-days for the tests and benches of the codecs.
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;
