@@ -138,10 +138,7 @@ where
 type Changes<T> = Vec<((u8, isize), T, isize)>;
 type Noted<T> = Rc<RefCell<Changes<T>>>;
 
-fn note<T: Timestamp>(
-    noted: &Noted<T>,
-    stream: timely::dataflow::Stream<'_, T, Vec<((u8, isize), T, isize)>>,
-) {
+fn note<T: Timestamp>(noted: &Noted<T>, stream: timely::dataflow::Stream<'_, T, Changes<T>>) {
     let noted = Rc::clone(noted);
     stream.inspect(move |update| noted.borrow_mut().push(update.clone()));
 }
