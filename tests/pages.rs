@@ -9,7 +9,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use common::pages::{page, path, rows};
+use common::pages::{blocks, page, path, rows};
 use spoor_dataflow::codes::RefusalCode;
 use spoor_dataflow::config::Config;
 
@@ -256,4 +256,14 @@ fn every_code_a_client_can_meet_has_its_row() {
     // Hosts and origins are judged before.
     statuses.insert("403".into());
     assert_eq!(column(&table(errors, "HTTP"), 0), statuses);
+}
+
+#[test]
+fn the_plugin_of_the_readme_is_a_part_of_an_example_that_is_compiled() {
+    let example = page("operators/examples/sessions_of_a_file.rs");
+    let block = &blocks(&page("README.md"), "rust")[0];
+    let mut lines = example.lines().map(str::trim);
+    for line in block.lines().map(str::trim) {
+        assert!(lines.any(|known| known == line), "the example has no `{line}` there");
+    }
 }

@@ -1,4 +1,5 @@
-//! Stories of SEMANTICS through the real program, each a small log and what must come of it.
+//! Stories of docs/semantics.md through the real program, each a small log and what must come of
+//! it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,8 +1,9 @@
 //! Endpoints: a raw path turned into a template, where no API description says better.
 //!
-//! SEMANTICS 6: a segment that is a whole number, a decimal number, a UUID or a long hexadecimal
-//! word with a digit in it is replaced by what it is; a trailing `/` is dropped. A redacted
-//! segment is `{secret}`. Written on bytes, without regular expressions: every request passes.
+//! Section 6 of the semantics: a segment that is a whole number, a decimal number, a UUID or a long
+//! hexadecimal word with a digit in it is replaced by what it is; a trailing `/` is dropped. A
+//! redacted segment is `{secret}`. Written on bytes, without regular expressions: every request
+//! passes.
 
 /// Least length of a hexadecimal word.
 const HEX_MIN: usize = 16;

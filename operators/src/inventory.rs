@@ -2,9 +2,9 @@
 //!
 //! Built from OpenAPI 3 documents in JSON, for each application in the order of its versions; the
 //! last is the current one. A request's endpoint is the template that describes it, the current
-//! version's before an earlier one's, a literal segment before a variable. SEMANTICS 6 says what is
-//! shadow and zombie; a request without a response seen (status 0) is neither a proof that the
-//! endpoint exists, so it is not shadow.
+//! version's before an earlier one's, a literal segment before a variable. Section 6 of the
+//! semantics says what is shadow and zombie; a request without a response seen (status 0) is
+//! neither a proof that the endpoint exists, so it is not shadow.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! A [`Record`] is a request in its stored form: one allocation, ordered, hashed and sent as bytes.
 //! [`NewRequest`] is what a program fills in, field by field or by serde (its fields are those of
 //! the native JSON form), and turns into a record. Invariant: a record made here obeys the rules of
-//! a request (SEMANTICS 1); what does not is a [`RequestError`].
+//! a request (section 1 of the semantics); what does not is a [`RequestError`].
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,9 +1,10 @@
 //! The request record: one API exchange, as every decoder makes it and the request log keeps it.
 //!
 //! A [`Request`] borrows from the decoder's buffer (or from a block of the log), so that decoding
-//! allocates nothing for the usual line. [`Request::encode`] is the stored form: [`Request::decode`]
-//! gives back an equal record. The stored form is part of the store's format; its first byte is a
-//! version. A record in this form already obeys SEMANTICS 1: decoders refuse what does not.
+//! allocates nothing for the usual line. [`Request::encode`] is the stored form:
+//! [`Request::decode`] gives back an equal record. The stored form is part of the store's format;
+//! its first byte is a version. A record in this form already obeys section 1 of the semantics:
+//! decoders refuse what does not.
 
 use std::borrow::Cow;
 

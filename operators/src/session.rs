@@ -1,11 +1,11 @@
 //! Sessions and their statistics, and the row a session is stored as.
 //!
 //! A [`Session`] is a maximal run of one identity's requests inside one day with every step shorter
-//! than the gap, and a [`Summary`] of them (SEMANTICS 6). It is a function of the set of those
-//! requests: nothing in it depends on the order they came in, and equal sessions have equal rows.
-//! A [`SessionView`] reads a row where it lies: times and sums at once, histogram and breakdown
-//! only when asked for. The row of a session with a large breakdown has only the [`Head`] of it,
-//! which says where its parts are kept.
+//! than the gap, and a [`Summary`] of them (section 6 of the semantics). It is a function of the
+//! set of those requests: nothing in it depends on the order they came in, and equal sessions have
+//! equal rows. A [`SessionView`] reads a row where it lies: times and sums at once, histogram and
+//! breakdown only when asked for. The row of a session with a large breakdown has only the [`Head`]
+//! of it, which says where its parts are kept.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The statistics of a session as retractable summaries (SEMANTICS 6).
+//! The statistics of a session as retractable summaries (section 6 of the semantics).
 //!
 //! A [`Summary`] is sums ([`Counters`]), a histogram of durations and counts by value. It is the
 //! same whatever order requests are added or summaries merged in. Sums of outside numbers saturate

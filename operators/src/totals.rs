@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[allow(missing_docs, reason = "named as in SEMANTICS 6")]
+#[allow(missing_docs, reason = "named as in section 6 of the semantics")]
 pub struct Totals {
     pub requests: i64,
     pub errors: i64,

@@ -135,7 +135,7 @@ pub fn within(value: Option<f64>, min: Option<f64>, max: Option<f64>) -> bool {
 
 /// Numeric and time statistics that can bound a filter and order a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "named as in SEMANTICS 6")]
+#[allow(missing_docs, reason = "named as in section 6 of the semantics")]
 pub enum Statistic {
     Start,
     End,

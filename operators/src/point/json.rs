@@ -96,7 +96,7 @@ impl Index {
         unquote(&text[start as usize - 1..end as usize + 1]).is_some_and(|known| known == name)
     }
 
-    /// The value of a node as SEMANTICS 2 has it; none when it did not work.
+    /// The value of a node as section 2 of the semantics has it; none when it did not work.
     pub(crate) fn value<'t>(&self, text: &'t str, node: usize) -> Option<Cow<'t, str>> {
         let node = &self.nodes[node];
         let raw = &text[node.start as usize..node.end as usize];

@@ -1,9 +1,9 @@
 //! Points: where in a request a value is read, and the pipes it then goes through.
 //!
-//! The language is that of SEMANTICS 2: OpenAPI runtime expressions, extended. A point is parsed
-//! once, when a rule is made, and refused with the place and the reason; reading never fails, a
-//! value either *works* (a non-empty text) or it does not. [`Point`]'s display is its canonical
-//! text: it parses back to an equal point, and names what `Request::kept` holds.
+//! The language is that of section 2 of the semantics: OpenAPI runtime expressions, extended. A
+//! point is parsed once, when a rule is made, and refused with the place and the reason; reading
+//! never fails, a value either *works* (a non-empty text) or it does not. [`Point`]'s display is
+//! its canonical text: it parses back to an equal point, and names what `Request::kept` holds.
 
 mod gql;
 pub(crate) mod json;

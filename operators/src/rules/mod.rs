@@ -122,7 +122,7 @@ pub const GAP_DEFAULT: Gap = Gap::Ms(30 * 60 * 1000);
 pub struct GroupingKey {
     /// Unique among grouping keys.
     pub name: String,
-    /// Where the value is read (SEMANTICS 2).
+    /// Where the value is read (section 2 of the semantics).
     pub point: String,
     /// Absent: the name. Keys with one namespace and equal values are one identity.
     #[serde(default)]
@@ -222,7 +222,7 @@ pub struct EndpointPattern {
     pub path: Option<String>,
 }
 
-/// The numbers of SEMANTICS 5.
+/// The numbers of section 5 of the semantics.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

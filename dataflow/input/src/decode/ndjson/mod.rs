@@ -5,7 +5,7 @@
 //! exactly, and is the only one that refuses; so a reason never depends on the path. That both
 //! agree on every line the fast one takes is tested against a third, plain reading.
 //!
-//! Where SEMANTICS is silent: `null` is absence; of equal names the last counts; `app`,
+//! Where the semantics are silent: `null` is absence; of equal names the last counts; `app`,
 //! `user_agent` and `url` that are empty are absent; an explicit `host`, `path` or `query` wins over
 //! the same part of `url`; an integer has no fraction and no exponent; form values may also be
 //! numbers or booleans (kept as JSON writes them); cookies fall back to their headers when none

@@ -173,7 +173,7 @@ fn a_reason_names_the_field_and_never_the_value() {
     }
 }
 
-/// The third reading: by SEMANTICS from a parsed tree, with nothing shared but single values.
+/// The third reading: by the semantics from a parsed tree, with nothing shared but single values.
 fn plain(line: &str) -> Option<Request<'static>> {
     let tree: Value = serde_json::from_str(line).ok()?;
     let top = tree.as_object()?;
