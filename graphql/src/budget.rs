@@ -2,7 +2,7 @@
 //!
 //! Cost and depth bound what a query may select, not how large the values are. So every value that
 //! is resolved is charged; when an answer has become too large nothing more of it is resolved, and
-//! the client is told the limit instead. What an answer took is given back when it was written.
+//! the client is told the limit instead. What was charged is given back once the answer is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// So many bytes for each answer and for all.
+    /// At most `each_max` bytes for one answer and `all_max` for all together.
     #[must_use]
     pub fn new(each_max: usize, all_max: usize) -> Arc<Self> {
         Arc::new(Self { each_max, all_max, used: AtomicUsize::new(0) })
@@ -43,14 +43,14 @@ impl Budgets {
         })
     }
 
-    /// Bytes of all answers that are there.
+    /// Bytes charged for all current answers.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 }
 
-/// The budget of one answer; gives back what it took when it is dropped.
+/// The budget of one answer; dropping it gives back what was charged.
 #[derive(Debug)]
 pub struct Budget {
     all: Arc<Budgets>,
@@ -60,7 +60,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Takes bytes; whether there were as many.
+    /// Charges bytes; false when that is more than this answer or all answers may take.
     pub fn take(&self, bytes: usize) -> bool {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = self.all.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -72,7 +72,7 @@ impl Budget {
         fits
     }
 
-    /// Waits until it is spent; what the client is told.
+    /// Waits until more was charged than fits; answers the error for the client.
     pub async fn spent(&self) -> ServerError {
         self.spent.notified().await;
         if self.used.load(Ordering::Relaxed) > self.all.each_max {
@@ -86,8 +86,8 @@ impl Budget {
         coded(Code::Unavailable, "too many large answers at one time; try again later")
     }
 
-    /// Gives back what was taken: the next event of a subscription is an answer of its own.
-    pub fn begin_anew(&self) {
+    /// Gives back everything charged: each event of a subscription is an answer of its own.
+    pub fn reset(&self) {
         let used = self.used.swap(0, Ordering::Relaxed);
         self.all.used.fetch_sub(used, Ordering::Relaxed);
     }
@@ -95,7 +95,7 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.begin_anew();
+        self.reset();
     }
 }
 
@@ -119,7 +119,7 @@ impl Extension for Meter {
         let Some(budget) = ctx.data_opt::<Arc<Budget>>() else { return next.run(ctx, info).await };
         let name = info.alias.unwrap_or(info.name).len();
         if budget.is_spent.load(Ordering::Relaxed) {
-            // Whoever executes it is about to drop all of it.
+            // The executor sees `spent` and drops the whole answer, this future included.
             return std::future::pending().await;
         }
         let value = next.run(ctx, info).await?;
@@ -130,7 +130,8 @@ impl Extension for Meter {
     }
 }
 
-/// Bytes of the text of a value; what is inside of lists and objects was charged when it was made.
+/// Bytes of the text of a value; the entries of lists and objects were charged when they were
+/// resolved.
 fn text_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

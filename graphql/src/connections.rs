@@ -181,8 +181,8 @@ impl Connections {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Has the connection that is idle longest give way; tells the new one to come back if there is
-    /// none.
+    /// Closes the connection that has been idle longest to make room for a new one; if none is idle,
+    /// the new one is told to come back.
     fn make_room(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let entrance = Arc::clone(&self.entrances).try_acquire_owned().ok();
         let idlest = {
@@ -245,7 +245,7 @@ impl Connections {
         let mut connection = pin!(connection);
         let mut stopped = stopping.clone();
         tokio::select! {
-            // Clients break connections as they like.
+            // A client may break its connection at any time: that is not an error.
             _ = connection.as_mut() => {}
             () = state.go.notified() => {}
             () = stopped.wait() => {
@@ -260,7 +260,7 @@ impl Connections {
     }
 }
 
-/// New connections that may wait for others to give way.
+/// How many new connections may wait for an idle one to close.
 fn entrances(limits: &ConnectionLimits) -> usize {
     (limits.connections_max / 4).clamp(1, 64)
 }
@@ -274,7 +274,7 @@ fn turn_away(stream: TcpStream) {
     }
 }
 
-/// Whether it is about the one connection that was to be accepted.
+/// Whether an error concerns only the connection being accepted, not the listener.
 fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset | Interrupted)

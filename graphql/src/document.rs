@@ -1,4 +1,4 @@
-//! A query text before the engine sees it: bounded, parsed, and of known kind.
+//! Bounds and parses a query text before the engine sees it, and chooses its operation.
 //!
 //! The engine's own checks walk fragments as often as they are spread and its parser recurses with
 //! the nesting of the text, so both are bounded here first, in time linear in the text: tokens and
@@ -190,7 +190,10 @@ fn choose<'a>(
     };
     let refused = || match name {
         Some(name) => coded(Code::BadRequest, format!("Unknown operation named \"{name}\"")),
-        None => coded(Code::BadRequest, "The document has several operations: name one"),
+        None => coded(
+            Code::BadRequest,
+            "The document has several operations: `operationName` must name one",
+        ),
     };
     chosen.map(|(_, operation)| &operation.node).ok_or_else(refused)
 }

@@ -27,7 +27,7 @@ pub enum Code {
     Timeout,
     /// An epoch that is not of this store: of another one, or of a future that was lost.
     UnknownEpoch,
-    /// Our fault; the message says under which id it is logged.
+    /// A fault of the server; the message says under which id it is logged.
     Internal,
 }
 
@@ -64,7 +64,7 @@ pub enum ApiError {
     /// An epoch that is not of this store.
     #[error(
         "`{0}` is not an epoch of this store: it is of another one, or of commits that were lost; \
-         forget it, and what was read with it"
+         discard it, and everything read with it"
     )]
     UnknownEpoch(EpochToken),
     /// For the log only.
@@ -121,7 +121,7 @@ pub fn is_request_error(response: &Response) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Gives every error its code, and hides what is inside.
+/// Gives every error its code, and replaces internal errors by the id they are logged under.
 pub fn finish(response: &mut Response, request_id: &str) {
     let refused = is_request_error(response);
     // The engine finds some faults of a document twice.
@@ -148,8 +148,8 @@ pub fn finish(response: &mut Response, request_id: &str) {
     }
 }
 
-/// The engine's own limits are told apart from validation by their texts, which `tests/limits.rs`
-/// holds fast.
+/// Distinguishes the engine's own limits from validation errors by their texts, which
+/// `tests/limits.rs` pins.
 fn refusal(message: &str) -> Code {
     const LIMITS: [&str; 5] = [
         "Query is too complex.",

@@ -59,7 +59,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// What its answer takes of the memory for answers; to be held until the answer was written.
+    /// The memory charged for its answer; hold it until the answer is written.
     #[must_use]
     pub fn budget(&self) -> Arc<Budget> {
         Arc::clone(&self.budget)
@@ -212,8 +212,8 @@ impl Engine {
         response
     }
 
-    /// Executes a subscription of a connection. The stream does nothing while nobody asks it for the
-    /// next event. Whoever has made text of an event counts that, and begins the budget anew.
+    /// Executes a subscription of a connection. The stream makes an event only when it is polled.
+    /// Once an event is serialized, the caller counts that text and resets the budget.
     #[must_use]
     pub fn subscribe(
         &self,
@@ -232,7 +232,7 @@ impl Engine {
         let state = Some((self.schema.execute_stream(request), budget, subscribed));
         let bounded = stream::unfold(state, |state| async {
             let (mut stream, budget, subscribed) = state?;
-            budget.begin_anew();
+            budget.reset();
             tokio::select! {
                 response = stream.next() => {
                     response.map(|response| (response, Some((stream, budget, subscribed))))

@@ -81,7 +81,7 @@ pub fn answer(engine: &Arc<Engine>, prepared: Prepared, peer: &Peer) -> Response
     respond(all)
 }
 
-/// What is sent, and what lives as long as the stream.
+/// The source of the events, and what must live as long as the stream.
 struct Events {
     answers: BoxStream<'static, Answer>,
     budget: Arc<Budget>,
@@ -104,8 +104,8 @@ impl Events {
                 Some(answer) => {
                     let text = next(&answer);
                     drop(answer);
-                    // It is text now, which is counted until it is written.
-                    self.budget.begin_anew();
+                    // From here on its text counts, until it is written.
+                    self.budget.reset();
                     (Bytes::from_owner(Held { _hold: self.seat.hold(text.len()), text }), true)
                 }
                 None => (Bytes::from_static(COMPLETE), false),
@@ -115,7 +115,7 @@ impl Events {
     }
 }
 
-/// An event that counts as held until whoever writes it is done with it.
+/// An event whose bytes count as held until the HTTP server has written and dropped them.
 struct Held {
     text: Vec<u8>,
     _hold: Hold,
@@ -127,7 +127,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Cuts the connection of a client that is too slow even to read that it is.
+/// Cuts the connection of a slow client that does not even read the last event in time.
 struct Cutter(Option<AbortHandle>);
 
 impl Cutter {

@@ -2,10 +2,10 @@
 //! for those that do not read, by client address and in all.
 //!
 //! A subscription takes a [`Seat`]; an event that was made for it is a [`Hold`] of its bytes until
-//! its client has taken it. When there is more than fits, the connection goes that has taken nothing
-//! for the longest time: of the client that holds too much, or of all. What it held counts as gone
-//! at once; its transport is told by [`Seat::cut`] and gives it a moment to read why. Events are
-//! made by few at a time, so what is not yet counted is bounded too.
+//! its client has taken it. When a client, or all clients together, hold more than they may, the
+//! connection among them that has read nothing for the longest time is cut. Its bytes stop counting
+//! at once; its transport learns of it from [`Seat::cut`] and gives the client a moment to read why.
+//! Only a few events are made at a time, so what is not yet counted is bounded too.
 //!
 //! Clients are told apart by the address of their connection (of an IPv6 address its first half,
 //! which is one subscriber's). Behind a proxy all are one client: raise the limits by client there.
@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::options::SubscriberLimits;
 
-/// Who is on the other end, as far as limits tell clients apart; none where there is no address.
+/// A client, as far as limits distinguish them: its address; none where that is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Client(Option<IpAddr>);
 
@@ -49,8 +49,8 @@ pub enum TooMany {
     OfAll(usize),
 }
 
-/// What a client is told that was too slow.
-pub const TOO_SLOW: &str = "too slow to read: more is held than fits; resume with `since`";
+/// What a client that reads too slowly is told.
+pub const TOO_SLOW: &str = "closed because too much is unread; reconnect and resume with `since`";
 
 /// The subscribers of a server.
 pub struct Subscribers {
@@ -64,7 +64,7 @@ struct State {
     connections: HashMap<u64, Connection>,
     clients: HashMap<Client, Usage>,
     all: Usage,
-    /// Counts what happens: the connection that read least recently has the least number.
+    /// A logical clock: the connection that read least recently has the least number.
     now: u64,
     /// Connections that have not read everything, by when they read last.
     unread: BTreeMap<u64, u64>,
@@ -90,7 +90,7 @@ impl State {
         self.now
     }
 
-    /// Makes it that a connection reads last now, or has nothing to read.
+    /// Notes that a connection has just read; it leaves `unread` when nothing is left to read.
     fn touch(&mut self, id: u64) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -109,7 +109,7 @@ impl State {
         true
     }
 
-    /// Counts nothing of a connection any more, and has it end.
+    /// Stops counting a connection's bytes, and tells its transport to end.
     fn forget(&mut self, id: u64) {
         let Some(connection) = self.connections.remove(&id) else { return };
         self.unread.remove(&connection.since);
@@ -120,7 +120,7 @@ impl State {
         connection.cut.send_replace(true);
     }
 
-    /// Forgets a client that has nothing any more.
+    /// Drops the entry of a client that has no subscriptions and holds nothing.
     fn tidy(&mut self, client: Client) {
         if self.clients.get(&client) == Some(&Usage::default()) {
             self.clients.remove(&client);
@@ -129,7 +129,7 @@ impl State {
 }
 
 impl Subscribers {
-    /// Without any yet.
+    /// No subscribers yet.
     #[must_use]
     pub fn new(limits: SubscriberLimits) -> Arc<Self> {
         let turns = Arc::new(Semaphore::new(limits.events_made_max));
@@ -149,7 +149,7 @@ impl Subscribers {
 
     /// Waits for a turn to make an event.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
+        // The semaphore is never closed.
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
@@ -189,8 +189,8 @@ impl Seat {
         Ok(Subscribed(Arc::clone(self)))
     }
 
-    /// Counts bytes that are held for it until its client has taken them. Others, or this one, may
-    /// have to go for it.
+    /// Counts bytes that are held until the client has taken them. If they do not fit, the slowest
+    /// connections are cut, possibly this one.
     #[must_use]
     pub fn hold(self: &Arc<Self>, bytes: usize) -> Hold {
         let limits = &self.subscribers.limits;

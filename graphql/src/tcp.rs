@@ -1,9 +1,9 @@
-//! A client's TCP connection: its place among all, a bound on how long it may refuse to be written
-//! to, and an end that the client gets to read.
+//! A client's TCP connection: it keeps its place among all connections, fails when the client takes
+//! nothing for too long, and closes so that the client can still read what was written last.
 //!
 //! A connection that is closed while the client still sends is reset, and what was written last (a
-//! refusal, a close frame) may be lost on the way. So the last of it is lingered for: writing ends,
-//! and what still comes is thrown away for a moment.
+//! refusal, a close frame) may be lost on the way. So closing lingers: writing ends, and for a moment
+//! what the client still sends is read and thrown away.
 
 use std::io;
 use std::net::Shutdown;
@@ -22,7 +22,7 @@ use tokio::time::{Sleep, timeout};
 /// How long what a client still sends is thrown away before its connection is reset.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// See the module's description.
+/// A connection that lingers when it is dropped.
 pub struct Tcp {
     /// Taken when it is dropped.
     stream: Option<TcpStream>,
@@ -45,7 +45,7 @@ impl Tcp {
         Self { stream, place, stall_max, stalled: None, ended: false, at_once }
     }
 
-    /// Set it to close the connection without lingering: nothing was written that is yet to be read.
+    /// Set this to close without lingering, when nothing unread was written.
     pub fn at_once(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.at_once)
     }
@@ -54,7 +54,7 @@ impl Tcp {
         Pin::new(self.stream.as_mut().expect("it is taken when dropped"))
     }
 
-    /// Passes on what a write came to, unless the client has taken nothing for too long.
+    /// Passes on the result of a write, unless the client has taken nothing for too long.
     fn written<T>(
         &mut self,
         context: &mut Context<'_>,

@@ -17,7 +17,7 @@ pub fn params(address: &str) -> Result<Params, String> {
             "query" | "operationName" => Value::String(value),
             "variables" | "extensions" if value.is_empty() => continue,
             "variables" | "extensions" => serde_json::from_str(&value)
-                .map_err(|error| format!("`{name}` is no JSON: {error}"))?,
+                .map_err(|error| format!("`{name}` is not JSON: {error}"))?,
             _ => continue,
         };
         fields.insert(name, parsed);
@@ -25,7 +25,7 @@ pub fn params(address: &str) -> Result<Params, String> {
     Params::from_json(Value::Object(fields))
 }
 
-/// `%xx` and `+` decoded; bytes that are no UTF-8 become U+FFFD.
+/// `%xx` and `+` decoded; bytes that are not UTF-8 become U+FFFD.
 pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));

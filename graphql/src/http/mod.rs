@@ -109,7 +109,7 @@ pub async fn post(
         }
     };
     let params = serde_json::from_slice(&received.bytes)
-        .map_err(|error| format!("the body is no JSON: {error}"))
+        .map_err(|error| format!("the body is not JSON: {error}"))
         .and_then(Params::from_json);
     drop(received);
     match params {
@@ -149,7 +149,8 @@ pub async fn other_method() -> Response {
 }
 
 fn not_acceptable() -> Response {
-    let text = "served are application/graphql-response+json, application/json, text/event-stream";
+    let text = "the answer can only be application/graphql-response+json, application/json or \
+                text/event-stream";
     refuse(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, text)
 }
 

@@ -17,7 +17,7 @@ pub enum Media {
     EventStream,
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Executed, with errors of single fields or without.

@@ -48,7 +48,7 @@ enum Refusal {
     KeyReused,
     #[error("the content encoding must be gzip, or none")]
     Encoding,
-    #[error("the body is no gzip")]
+    #[error("the body is not gzip")]
     Gzip,
     #[error("Idempotency-Key must be 1 to {KEY_BYTES_MAX} visible ASCII characters")]
     Key,
@@ -144,7 +144,7 @@ async fn push(
     }
 }
 
-/// What became of a push, as clients see it.
+/// The result of a push, as clients see it.
 #[derive(Serialize)]
 struct Taken {
     #[serde(flatten)]

@@ -94,7 +94,7 @@ fn read_cursor<T>(
         let (list, rest) = text.strip_prefix(kind)?.strip_prefix(':')?.split_once(':')?;
         Some(After { list: ListEpoch::decode(list)?, place: place(rest)? })
     };
-    read().ok_or_else(|| bad(format!("`after` is no cursor of {of}")))
+    read().ok_or_else(|| bad(format!("`after` is not a cursor of {of}")))
 }
 
 /// A position in a list of sessions: only good in the order it was made in.

@@ -75,8 +75,8 @@ pub trait Page {
     fn has_next(&self) -> bool;
 }
 
-/// Reads a page: at the epoch `list` names if that is still kept and not before `at_least`
-/// or what the request asks for, at `newest` otherwise. If another page follows, the epoch is kept for it.
+/// Reads a page at the epoch `list` names, if that is still kept and not before `at_least` or the
+/// epoch the request asks for; otherwise at `newest`. If another page follows, the epoch is kept.
 pub async fn read<T: Page + Send + 'static>(
     ctx: &Context<'_>,
     newest: &Snapshot,

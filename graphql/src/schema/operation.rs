@@ -2,7 +2,7 @@
 //!
 //! Reads have two lanes: those that look at little (the status, one session) never wait for those
 //! that may look at everything (lists, counts, requests, totals), of which few run at a time. A read
-//! whose client has gone, or whose operation took too long, is given up.
+//! is cancelled when its client has gone or its operation took too long.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -66,7 +66,7 @@ pub fn bounded(
     }
 }
 
-/// Cost of a list: what is below it, for each entry of the page.
+/// Cost of a list: that of its selection for each entry of the page.
 #[must_use]
 pub fn cost(first: Option<i32>, below: usize) -> usize {
     cost_of(first, PAGE_DEFAULT, PAGE_MAX, below)

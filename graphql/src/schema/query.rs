@@ -213,7 +213,8 @@ impl Query {
 }
 
 async fn find(at: &Snapshot, id: &str) -> Result<Option<Node>, ApiError> {
-    let global = GlobalId::decode(id).ok_or_else(|| bad(format!("`{id:.80}` is no global id")))?;
+    let global =
+        GlobalId::decode(id).ok_or_else(|| bad(format!("`{id:.80}` is not a global id")))?;
     match global {
         GlobalId::Session(id) => {
             let found = at.read(move |view| view.session(id)).await?;

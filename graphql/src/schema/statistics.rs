@@ -175,10 +175,10 @@ impl Durations {
     }
 }
 
-/// More different statuses than there are.
+/// More than there can be different statuses.
 const STATUSES_MAX: usize = 1 << 16;
 
-/// The most frequent values of a field after a place, with what they are to be seen beside.
+/// A page of the values of a field, with the number their shares are taken of.
 pub struct Counted {
     start: EventTime,
     found: ValuePage,
@@ -227,7 +227,7 @@ impl Counted {
     }
 }
 
-/// A page of values that are all here.
+/// A page of values that are all in memory.
 fn page_of(
     mut values: Vec<(String, u64)>,
     first: usize,

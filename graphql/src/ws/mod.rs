@@ -40,10 +40,11 @@ use writer::{Control, Outgoing, Writer};
 /// nothing more is read.
 const CONTROL_QUEUE: usize = 32;
 
-/// Operations that run, by the client's id: their serial number tells a reused id from an old one.
+/// Running operations by the client's id. The serial number distinguishes an operation from an
+/// earlier one with the same id.
 type Running = Arc<Mutex<HashMap<String, (u64, AbortHandle)>>>;
 
-/// Takes a connection over.
+/// Turns an HTTP connection into a WebSocket.
 pub fn upgrade(
     engine: Arc<Engine>,
     upgrade: WebSocketUpgrade,
@@ -99,7 +100,7 @@ async fn serve(engine: Arc<Engine>, socket: WebSocket, stopping: Option<Stopping
         operation.abort();
     }
     let patience = match &end {
-        // What it does not read takes memory that is wanted.
+        // What it leaves unread takes memory that others need.
         End::Close(Close::TooSlow) => engine.options().subscribers.farewell,
         _ => limits.write_timeout,
     };
@@ -127,7 +128,7 @@ async fn until_stop(stopping: Option<Stopping>) {
     }
 }
 
-/// How a socket that cannot be read any more ends: what the client did wrong is told.
+/// How to end a socket that failed to be read: with the code of the client's fault, if it was one.
 fn end_of(error: axum::Error) -> End {
     use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
     let Ok(error) = error.into_inner().downcast::<tungstenite::Error>() else { return End::Gone };
@@ -215,7 +216,7 @@ impl Reader<'_> {
         match self.reply_to(&text).await {
             Err(close) => ControlFlow::Break(End::Close(close)),
             Ok(None) => ControlFlow::Continue(()),
-            // Where the queue is full the client asks and asks, and does not read: neither do we.
+            // A full queue means that the client sends but does not read: wait for it.
             Ok(Some(reply)) => match self.control.send(Control::Text(reply)).await {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(End::Gone),
@@ -246,8 +247,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Starts an operation. When too many wait for their turn, nothing more is read until one ends:
-    /// each does, because it is answered or gives up waiting.
+    /// Starts an operation. While too many wait for their turn nothing more is read; that ends,
+    /// because each of them is answered or times out.
     async fn start(&mut self, id: String, params: Params) {
         // It is never closed.
         let Ok(seat) = Arc::clone(&self.seats).acquire_owned().await else { return };
@@ -314,8 +315,8 @@ impl Execution {
         self.complete().await;
     }
 
-    /// A place among the operations that run. A subscription may have to wait for ever for one, so
-    /// it does not wait.
+    /// A place among the operations that run. A subscription never waits for one, because those
+    /// that run may never end.
     async fn place(&self, engine: &Engine, kind: OperationType) -> Option<OwnedSemaphorePermit> {
         let places = Arc::clone(&self.places);
         if kind == OperationType::Subscription {
@@ -333,8 +334,8 @@ impl Execution {
         }
         let text = server::next(&self.id, &to_json(&answer));
         drop(answer);
-        // It is text now, which is counted until it is written.
-        budget.begin_anew();
+        // From here on its text counts, until it is written.
+        budget.reset();
         if text.len() > self.answer_max {
             let text = format!("the answer is larger than {} bytes", self.answer_max);
             self.refuse(&[coded(Code::ResourceExhausted, text)]).await;

@@ -41,7 +41,7 @@ pub enum ClientMessage {
 /// Why the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// A message that is no message of the protocol.
+    /// A message that is not part of the protocol.
     BadRequest(String),
     /// An operation before the connection is acknowledged.
     Unauthorized,

@@ -15,7 +15,7 @@ use super::Running;
 use super::protocol::Close;
 use crate::subscribers::Hold;
 
-/// What the reader has written.
+/// What the reader asks the writer to send.
 pub enum Control {
     /// A message.
     Text(String),
@@ -58,7 +58,7 @@ impl Writer {
         mut datas: mpsc::Receiver<Outgoing>,
     ) {
         loop {
-            // Whoever waits for room is waiting for what is being written, too.
+            // The hold lasts until the message is written: it counts as unread until then.
             let (message, _hold) = tokio::select! {
                 biased;
                 control = controls.recv() => match control {
