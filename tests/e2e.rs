@@ -4,9 +4,12 @@
 //! to read, queries, mutations and pushes. And clients that generate or check code: Relay,
 //! graphql-codegen, gql.tada, ariadne-codegen; Apollo, urql and Python gql run. All are pinned.
 //!
-//! The checks are in `e2e/`; this runs them with the program that was just built. Where there is no
-//! Node, or no Python with `venv`, it says so and checks nothing; where they are and their packages
-//! cannot be installed, it fails.
+//! And the console: whether its committed build is what its sources give, and whether it works in a
+//! browser.
+//!
+//! The checks are in `e2e/`, those of the console in `graphql/console`; this runs them with the program
+//! that was just built. Where there is no Node, or no Python with `venv`, it says so and checks nothing;
+//! where they are and their packages cannot be installed, it fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -66,9 +69,9 @@ fn python(name: &str) -> PathBuf {
     program
 }
 
-fn run(directory: &Path, environment: &[(&str, PathBuf)]) {
-    let mut node = Command::new("node");
-    node.arg("run.mjs").env("SPOOR", env!("CARGO_BIN_EXE_spoor")).current_dir(directory);
+fn run(node: &Path, script: &str, directory: &Path, environment: &[(&str, PathBuf)]) {
+    let mut node = Command::new(node);
+    node.arg(script).env("SPOOR", env!("CARGO_BIN_EXE_spoor")).current_dir(directory);
     node.envs(environment.iter().map(|(name, value)| (name, value)));
     let checked = node.status().expect("node runs");
     assert!(checked.success(), "a check failed; its output is above");
@@ -81,7 +84,7 @@ fn the_reference_clients_are_content() {
         return;
     }
     node_modules(&directory(), "reference");
-    run(&directory(), &[]);
+    run(Path::new("node"), "run.mjs", &directory(), &[]);
 }
 
 #[test]
@@ -92,5 +95,37 @@ fn clients_that_generate_code_compile_and_run() {
     }
     let clients = directory().join("clients");
     node_modules(&clients, "clients");
-    run(&clients, &[("PYTHON_GQL", python("gql")), ("PYTHON_ARIADNE", python("ariadne"))]);
+    let pythons = [("PYTHON_GQL", python("gql")), ("PYTHON_ARIADNE", python("ariadne"))];
+    run(Path::new("node"), "run.mjs", &clients, &pythons);
+}
+
+/// A Node that builds the console: the machine's, or the one of the npm package `node` where that is
+/// older, as Debian 12's is.
+fn node_of_console() -> PathBuf {
+    let check = "const [a, b] = process.versions.node.split('.'); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)";
+    if works("node", &["-e", check]) {
+        return "node".into();
+    }
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-22");
+    let program = home.join("node_modules/.bin/node");
+    if !program.exists() {
+        std::fs::create_dir_all(&home).expect("the target directory can be written to");
+        let arguments = ["install", "--no-audit", "--no-fund", "--silent", "--prefix"];
+        install(
+            "`npm install node`",
+            Command::new("npm").args(arguments).arg(&home).arg("node@22"),
+        );
+    }
+    program
+}
+
+#[test]
+fn the_console_is_what_its_sources_give_and_works_in_a_browser() {
+    if !works("node", &["--version"]) {
+        eprintln!("SKIPPED: there is no `node` here, so the console was not checked");
+        return;
+    }
+    let console = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphql/console");
+    node_modules(&console, "console");
+    run(&node_of_console(), "scripts/check.mjs", &console, &[]);
 }

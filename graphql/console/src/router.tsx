@@ -7,7 +7,6 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
-  redirect,
   retainSearchParams,
 } from "@tanstack/react-router";
 import { NotFound, Shell } from "./screens/Shell";
@@ -54,16 +53,29 @@ const session = createRoute({
   path: "/sessions/$id",
   component: lazyRouteComponent(() => import("./screens/session/Session"), "Session"),
 });
-const home = createRoute({
+const overview = createRoute({
   getParentRoute: () => root,
   path: "/",
-  beforeLoad: ({ search }) => {
-    throw redirect({ to: "/sessions", search, replace: true });
-  },
+  component: lazyRouteComponent(() => import("./screens/overview/Overview"), "Overview"),
+});
+const rules = createRoute({
+  getParentRoute: () => root,
+  path: "/rules",
+  component: lazyRouteComponent(() => import("./screens/rules/Rules"), "Rules"),
+});
+const status = createRoute({
+  getParentRoute: () => root,
+  path: "/status",
+  component: lazyRouteComponent(() => import("./screens/status/Status"), "Status"),
+});
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings"),
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, sessions, session]),
+  routeTree: root.addChildren([overview, sessions, session, rules, status, settings]),
   scrollRestoration: false,
   defaultPreload: "intent",
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),

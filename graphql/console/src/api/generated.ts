@@ -5,509 +5,268 @@ import type { Document } from "./document";
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-/** A context parameter. */
 export type ContextParameterInput = {
-  /** Unique among context parameters. */
   readonly name: string;
-  /** Where the value is read. */
   readonly point: string;
-  /** What it is about. */
   readonly type?: ParameterType;
-  /** Only a keyed hash of the value is kept or shown. */
   readonly secret?: boolean;
 };
 
-/** Adds a context parameter. */
 export type CreateContextParameterInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The new parameter. */
   readonly parameter: ContextParameterInput;
-  /** Put it before the parameter of this name; absent: at the end. */
   readonly before?: string | null | undefined;
 };
 
-/** Adds a business flow. */
 export type CreateFlowInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The new flow. */
   readonly flow: FlowInput;
-  /** Put it before the flow of this name; absent: at the end. */
   readonly before?: string | null | undefined;
 };
 
-/** Adds a grouping key. */
 export type CreateGroupingKeyInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The new key. */
   readonly key: GroupingKeyInput;
-  /** Put it before the key of this name; absent: at the end. */
   readonly before?: string | null | undefined;
 };
 
-/** Adds a rule to its list. */
 export type CreateScopeRuleInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The new rule. */
   readonly rule: ScopeRuleInput;
-  /** Put it before the rule of this name; absent: at the end. */
   readonly before?: string | null | undefined;
 };
 
-/** Removes the named rule from its list. */
 export type DeleteRuleInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The rule to remove. */
   readonly name: string;
 };
 
-/** Globs over an endpoint; an absent one matches everything. */
 export type EndpointPatternInput = {
-  /** Glob over the app. */
   readonly app?: string | null | undefined;
-  /** Glob over the host. */
   readonly host?: string | null | undefined;
-  /** Glob over the method. */
   readonly method?: string | null | undefined;
-  /** Glob over the path template, such as `/orders/{int}`. */
   readonly path?: string | null | undefined;
 };
 
-/** A business flow. */
 export type FlowInput = {
-  /** Unique among flows. */
   readonly name: string;
-  /** A request touches the flow when one of these matches its endpoint. */
   readonly endpoints: ReadonlyArray<EndpointPatternInput>;
 };
 
-/** How long a pause ends a session. */
 export type GapInput =
-  {   /** A step of this many milliseconds or more starts a new session; at most 4294967294. */
-  readonly ms: number | string; readonly none?: never; }
-  |  { readonly ms?: never;   /** `true`: only the day ends a session. */
-  readonly none: boolean; };
+  {   readonly ms: number | string; readonly none?: never; }
+  |  { readonly ms?: never;   readonly none: boolean; };
 
-/** A grouping key. */
 export type GroupingKeyInput = {
-  /** Unique among grouping keys. */
   readonly name: string;
-  /** Where the value is read, such as `$request.header.authorization | jwt.payload#/sub`. */
   readonly point: string;
-  /** Absent: the name. Keys with one namespace and equal values are one identity. */
   readonly namespace?: string | null | undefined;
-  /** Globs over apps it is limited to; empty: all. */
   readonly apps?: ReadonlyArray<string>;
-  /** Globs over hosts it is limited to; empty: all. */
   readonly hosts?: ReadonlyArray<string>;
-  /** Globs over paths it is limited to; empty: all. */
   readonly paths?: ReadonlyArray<string>;
-  /** Shorter values (in characters) do not work. */
   readonly minLength?: number;
-  /** Values that do not work. */
   readonly ignore?: ReadonlyArray<string>;
-  /** Whether the value is distinct for each app or host. */
   readonly per?: Per;
-  /** Only a keyed hash of the value is kept or shown. */
   readonly secret?: boolean;
-  /** Absent: that of the settings. */
   readonly gap?: GapInput | null | undefined;
 };
 
-/** Which way a list runs. */
 export type OrderDirection =
-  /** Least first. */
   | 'ASC'
-  /** Greatest first. */
   | 'DESC';
 
-/** A range of event time, in whole minutes. */
 export type OverviewRange = {
-  /** From this instant on, rounded down to a whole minute. Absent: since ever. */
   readonly from?: string | null | undefined;
-  /** Up to, and without, this instant, rounded up to a whole minute. Absent: for ever. */
   readonly until?: string | null | undefined;
-  /**
-   * Minutes of a step of the series, from 1 to a year. Steps shorter than a day are counted from
-   * the begin of each day of the configured zone; steps of whole days are days of that zone, and
-   * those of weeks begin on Mondays. Absent: the shortest of 1, 2, 5, 10, 15, 30 minutes, 1, 2, 6,
-   * 12 hours, a day, a week (or as many weeks as it takes) with which the range has no more than
-   * 400.
-   */
   readonly stepMinutes?: number | null | undefined;
 };
 
-/** A context parameter with a value. */
 export type ParameterFilter = {
-  /** The parameter's name. */
   readonly name: string;
-  /** Its value (a keyed hash, if the parameter is secret). */
   readonly value: string;
 };
 
-/** What a context parameter is about. */
 export type ParameterType =
-  /** Names a role. */
   | 'ROLE'
-  /** Anything. */
   | 'TEXT'
-  /** Names the user. */
   | 'USER';
 
-/** Whether equal values in different apps or hosts are one identity. */
 export type Per =
-  /** One for each app. */
   | 'APP'
-  /** One for each host. */
   | 'HOST'
-  /** One identity everywhere. */
   | 'NONE';
 
-/** Puts a list of rules in another order. */
 export type ReorderRulesInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The names of all rules of the list, in the new order. */
   readonly names: ReadonlyArray<string>;
 };
 
-/**
- * Which requests. All fields that are given hold for **one and the same request**; a list holds
- * when one of its values does; an empty list, like an absent field, says nothing.
- */
 export type RequestFilter = {
-  /** Ids of requests. */
   readonly ids?: ReadonlyArray<string> | null | undefined;
-  /** Applications. */
   readonly app?: ReadonlyArray<string> | null | undefined;
-  /** Hosts. */
   readonly host?: ReadonlyArray<string> | null | undefined;
-  /** Endpoints: method and path template, such as `GET /users/{int}`. */
   readonly endpoint?: ReadonlyArray<string> | null | undefined;
-  /** Methods. */
   readonly method?: ReadonlyArray<string> | null | undefined;
-  /** Response statuses. That no response was seen is no status: see `statusClass`. */
   readonly status?: ReadonlyArray<number> | null | undefined;
-  /** Classes of the response status. */
   readonly statusClass?: ReadonlyArray<StatusClass> | null | undefined;
-  /** Types of detected attacks. */
   readonly attack?: ReadonlyArray<string> | null | undefined;
-  /**
-   * Client addresses in any spelling, or the host names logs may have instead. An IPv4-mapped
-   * IPv6 address is the IPv4 address.
-   */
   readonly ip?: ReadonlyArray<string> | null | undefined;
-  /** Networks the client address lies in. */
   readonly network?: ReadonlyArray<string> | null | undefined;
-  /** User agents, exactly. */
   readonly userAgent?: ReadonlyArray<string> | null | undefined;
-  /** Part of the user agent, in any case. */
   readonly userAgentContains?: string | null | undefined;
-  /** Values of context parameters of type `USER`. */
   readonly user?: ReadonlyArray<string> | null | undefined;
-  /** Values of context parameters of type `ROLE`. */
   readonly role?: ReadonlyArray<string> | null | undefined;
-  /** Business flows. */
   readonly flow?: ReadonlyArray<string> | null | undefined;
-  /**
-   * Context parameters of any type. Entries with one name are alternatives; several names must
-   * all hold.
-   */
   readonly parameter?: ReadonlyArray<ParameterFilter> | null | undefined;
-  /** Has a detection. */
   readonly malicious?: boolean | null | undefined;
-  /** Was blocked. */
   readonly blocked?: boolean | null | undefined;
-  /** When the request started. */
   readonly time?: TimeRange | null | undefined;
 };
 
-/** Closed set of reasons for refusing a change. */
 export type RuleErrorCode =
-  /** The setting cannot change once the store holds requests. */
   | 'FIXED'
-  /** A glob that does not parse. */
   | 'INVALID_GLOB'
-  /** A name that is empty, too long or has control characters. */
   | 'INVALID_NAME'
-  /** A point that does not parse. */
   | 'INVALID_POINT'
-  /** The `clientMutationId` was used for another change. */
   | 'KEY_REUSED'
-  /** Another rule has this name. */
   | 'NAME_TAKEN'
-  /** No rule has this name. */
   | 'NOT_FOUND'
-  /** A number or zone out of bounds. */
   | 'OUT_OF_RANGE'
-  /** Too many rules. */
   | 'TOO_MANY'
-  /** Somebody else changed the rules since `expectedVersion`. */
   | 'VERSION_CONFLICT'
-  /** The names to order are not exactly the names there are. */
   | 'WRONG_NAMES';
 
-/** What a matching scope rule does. */
 export type ScopeAction =
-  /** It is counted, retained, and in no session. */
   | 'EXCLUDE'
-  /** The request is in a session. */
   | 'INCLUDE';
 
-/** A scope rule; an absent pattern matches everything. */
 export type ScopeRuleInput = {
-  /** Unique among scope rules. */
   readonly name: string;
-  /** Glob over the application. */
   readonly app?: string | null | undefined;
-  /** Glob over the host. */
   readonly host?: string | null | undefined;
-  /** Glob over the raw path; `*` stays within a segment, `**` does not. */
   readonly path?: string | null | undefined;
-  /** Glob over the method. */
   readonly method?: string | null | undefined;
-  /** What the rule does. */
   readonly action: ScopeAction;
 };
 
-/**
- * Which sessions. All fields that are given hold at once; a list holds when one of its values
- * does; an empty list, like an absent field, says nothing.
- */
 export type SessionFilter = {
-  /** All of these hold. */
   readonly and?: ReadonlyArray<SessionFilter> | null | undefined;
-  /** One of these holds; an empty list never does. */
   readonly or?: ReadonlyArray<SessionFilter> | null | undefined;
-  /** This does not hold. */
   readonly not?: SessionFilter | null | undefined;
-  /** The session has an instant in the range. */
   readonly time?: TimeRange | null | undefined;
-  /** Sessions of these identities: global ids, or 32 hex digits. */
   readonly identity?: ReadonlyArray<string> | null | undefined;
-  /** Namespace of the identity. */
   readonly namespace?: ReadonlyArray<string> | null | undefined;
-  /**
-   * Value of the identity (a keyed hash, if the key is secret). An address in it may be spelled
-   * in any way.
-   */
   readonly value?: ReadonlyArray<string> | null | undefined;
-  /**
-   * These sessions: global ids, or `<identity>.<start>`, which finds the session that contains
-   * the instant.
-   */
   readonly session?: ReadonlyArray<string> | null | undefined;
-  /**
-   * One and the same request of the session satisfies the whole object. To ask for several
-   * requests, combine several filters with `and`.
-   */
   readonly request?: RequestFilter | null | undefined;
-  /** The watermark has not reached the session's close. */
   readonly open?: boolean | null | undefined;
-  /** The identity is the client address, alone or with the user agent. */
   readonly weak?: boolean | null | undefined;
-  /** At least one request has a detection. */
   readonly malicious?: boolean | null | undefined;
-  /** At least one request was blocked. */
   readonly blocked?: boolean | null | undefined;
-  /** Numbers within bounds. */
   readonly range?: ReadonlyArray<StatisticRange> | null | undefined;
 };
 
-/**
- * Order of a list of sessions; equal numbers are told apart by id, so every order is total.
- * Sessions that do not have the number (durations, where no request has one) come last, whichever
- * way the list runs.
- */
 export type SessionOrder = {
-  /** By which number. */
   readonly by: SessionStatistic;
-  /** Which way. */
   readonly direction?: OrderDirection;
 };
 
-/** Numbers of a session that can bound a filter and order a list. Durations are in milliseconds. */
 export type SessionStatistic =
-  /** Requests that were blocked. */
   | 'BLOCKED'
-  /** Attacks detected: each of each request. */
   | 'DETECTIONS'
-  /** Time to the full response, at most. */
   | 'DURATION_MAX_MS'
-  /** From the first request to the last. */
   | 'DURATION_MS'
-  /** Time to the full response: median. */
   | 'DURATION_P50_MS'
-  /** Time to the full response: 95th percentile. */
   | 'DURATION_P95_MS'
-  /** Time to the full response: 99th percentile. */
   | 'DURATION_P99_MS'
-  /** Time to the full response, summed. */
   | 'DURATION_SUM_MS'
-  /** Last request. */
   | 'END'
-  /** Distinct endpoints. */
   | 'ENDPOINTS'
-  /** Requests with a status of 400 and above. */
   | 'ERRORS'
-  /** Distinct client addresses. */
   | 'IPS'
-  /** Requests with at least one detection. */
   | 'MALICIOUS'
-  /** Requests. */
   | 'REQUESTS'
-  /** Bytes of the requests. */
   | 'REQUEST_BYTES'
-  /** Bytes of the responses. */
   | 'RESPONSE_BYTES'
-  /** Requests with a status of 500 and above. */
   | 'SERVER_ERRORS'
-  /** Requests of shadow endpoints. */
   | 'SHADOW'
-  /** First request. */
   | 'START'
-  /** Distinct users. */
   | 'USERS'
-  /** Requests of zombie endpoints. */
   | 'ZOMBIE';
 
-/** Switches a built-in key on or off. */
 export type SetBuiltInKeyInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** Its name, such as `PHPSESSID`. */
   readonly name: string;
-  /** Whether it is tried. */
   readonly enabled: boolean;
 };
 
-/** All settings: they replace those in force. */
 export type SettingsInput = {
-  /** For keys without a gap of their own. */
   readonly gap: GapInput;
-  /** The zone days are counted in: an IANA name. Fixed once the store holds requests. */
   readonly dayZone: string;
-  /** How far a source's watermark stays behind its greatest time. */
   readonly latenessMs: number | string;
-  /** Days kept behind the watermark's day; null: all. */
   readonly retentionDays?: number | null | undefined;
-  /** A source silent for this long no longer holds the watermark back. */
   readonly idleTimeoutMs: number | string;
-  /** A request further ahead of the wall clock is refused; null: no limit. */
   readonly futureMs?: number | string | null | undefined;
 };
 
-/**
- * A statistic within bounds, both included. What a session does not have (durations, where no
- * request has one) lies within no bounds; without any bound the range says nothing.
- */
 export type StatisticRange = {
-  /** Which number. `START` and `END` are in milliseconds since 1970. */
   readonly by: SessionStatistic;
-  /** At least this. */
   readonly min?: number | null | undefined;
-  /** At most this. */
   readonly max?: number | null | undefined;
 };
 
-/** Class of a response status. */
 export type StatusClass =
-  /** 4xx. */
   | 'CLIENT_ERROR'
-  /** 1xx. */
   | 'INFORMATIONAL'
-  /** No response was seen: the status is absent or 0. */
   | 'NO_RESPONSE'
-  /** Any other: below 100, or 600 and above. */
   | 'OTHER'
-  /** 3xx. */
   | 'REDIRECTION'
-  /** 5xx. */
   | 'SERVER_ERROR'
-  /** 2xx. */
   | 'SUCCESS';
 
-/** A range of event time: from the first instant, up to but without the second. */
 export type TimeRange = {
-  /** Absent: since ever. */
   readonly from?: string | null | undefined;
-  /** Absent: for ever. */
   readonly until?: string | null | undefined;
 };
 
-/** Replaces a context parameter. */
 export type UpdateContextParameterInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The parameter to replace. */
   readonly name: string;
-  /** What it becomes; its name may change. */
   readonly parameter: ContextParameterInput;
 };
 
-/** Replaces a business flow. */
 export type UpdateFlowInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The flow to replace. */
   readonly name: string;
-  /** What it becomes; its name may change. */
   readonly flow: FlowInput;
 };
 
-/** Replaces a grouping key. */
 export type UpdateGroupingKeyInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The key to replace. */
   readonly name: string;
-  /** What it becomes; its name may change. */
   readonly key: GroupingKeyInput;
 };
 
-/** Replaces a rule. */
 export type UpdateScopeRuleInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** The rule to replace. */
   readonly name: string;
-  /** What it becomes; its name may change. */
   readonly rule: ScopeRuleInput;
 };
 
-/** Replaces the settings. */
 export type UpdateSettingsInput = {
-  /** Makes a repeat harmless. */
   readonly clientMutationId?: string | null | undefined;
-  /** Refuse if the rules are at another version. */
   readonly expectedVersion?: number | string | null | undefined;
-  /** All settings. */
   readonly settings: SettingsInput;
 };
 
@@ -517,7 +276,7 @@ export type WhoseFragment = { readonly id: string, readonly identityId: string, 
 
 export type TopFragment = { readonly distinct: number | string, readonly denominator: { readonly name: string, readonly count: number | string }, readonly values: ReadonlyArray<{ readonly value: string, readonly count: number | string, readonly share: number }> };
 
-export type SessionRowFragment = { readonly id: string, readonly sessionId: string, readonly start: string, readonly end: string, readonly durationMs: number | string, readonly closesAt: string, readonly identity: WhoseFragment, readonly statistics: NumbersFragment, readonly users: { readonly values: ReadonlyArray<{ readonly value: string }> }, readonly addresses: { readonly values: ReadonlyArray<{ readonly value: string }> }, readonly roles: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> }, readonly hosts: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> }, readonly flows: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> }, readonly attacks: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string, readonly count: number | string }> }, readonly topEndpoints: { readonly values: ReadonlyArray<{ readonly value: string, readonly count: number | string }> } };
+export type SessionRowFragment = { readonly id: string, readonly sessionId: string, readonly start: string, readonly end: string, readonly durationMs: number | string, readonly closesAt: string, readonly identity: WhoseFragment, readonly statistics: NumbersFragment, readonly users: { readonly values: ReadonlyArray<{ readonly value: string }> } | null, readonly addresses: { readonly values: ReadonlyArray<{ readonly value: string }> } | null, readonly roles: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> } | null, readonly hosts: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> } | null, readonly flows: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string }> } | null, readonly attacks: { readonly distinct: number | string, readonly values: ReadonlyArray<{ readonly value: string, readonly count: number | string }> } | null, readonly topEndpoints: { readonly values: ReadonlyArray<{ readonly value: string, readonly count: number | string }> } | null };
 
 export type SessionsQueryVariables = Exact<{
   filter?: SessionFilter | null | undefined;
@@ -554,7 +313,7 @@ export type SessionQueryVariables = Exact<{
 export type SessionQuery = { readonly session: { readonly id: string, readonly sessionId: string, readonly start: string, readonly end: string, readonly durationMs: number | string, readonly closesAt: string, readonly open: boolean, readonly gapMs: number | string | null, readonly continues: { readonly sessionId: string, readonly start: string, readonly end: string } | null, readonly identity: (
       { readonly sessions: { readonly pageInfo: { readonly hasNextPage: boolean }, readonly nodes: ReadonlyArray<{ readonly sessionId: string, readonly start: string, readonly durationMs: number | string, readonly statistics: { readonly requests: number | string, readonly detections: number | string } }> } | null }
       & WhoseFragment
-    ), readonly statistics: NumbersFragment, readonly byEndpoint: TopFragment, readonly byStatus: TopFragment, readonly byAttack: TopFragment, readonly byAddress: TopFragment, readonly byUser: TopFragment, readonly byRole: TopFragment, readonly byAgent: TopFragment, readonly byFlow: TopFragment, readonly byHost: TopFragment } | null };
+    ), readonly statistics: NumbersFragment, readonly byEndpoint: TopFragment | null, readonly byStatus: TopFragment | null, readonly byAttack: TopFragment | null, readonly byAddress: TopFragment | null, readonly byUser: TopFragment | null, readonly byRole: TopFragment | null, readonly byAgent: TopFragment | null, readonly byFlow: TopFragment | null, readonly byHost: TopFragment | null } | null };
 
 export type RequestRowFragment = { readonly id: string, readonly requestId: string, readonly ts: string, readonly stepMs: number | string | null, readonly method: string, readonly endpoint: string, readonly path: string, readonly status: number | null, readonly durationMs: number | null, readonly requestBytes: number | string, readonly responseBytes: number | string, readonly malicious: boolean, readonly blocked: boolean, readonly flows: ReadonlyArray<string>, readonly attacks: ReadonlyArray<{ readonly type: string }> };
 

@@ -54,16 +54,25 @@ class Reader {
     this.at += found[0].length;
     return found[0];
   }
-  /** Past the term that is wrong: to the next space outside quotes, or the end of its group. */
+  /** Past the term that is wrong: a group to where it is closed, anything else to the next space or
+   * the end of the group it is in. */
   skip(from: number): string {
     this.at = from;
+    const grouped = /^-?[({]/.test(this.rest);
+    let depth = 0;
     let quoted = false;
-    while (this.at < this.text.length) {
+    for (; this.at < this.text.length; this.at += 1) {
       const c = this.peek();
-      if (c === '"') quoted = !quoted;
-      else if (c === "\\" && quoted) this.at += 1;
-      else if (!quoted && (/\s/.test(c) || (this.at > from && (c === ")" || c === "}")))) break;
-      this.at += 1;
+      if (c === "\\" && quoted) this.at += 1;
+      else if (c === '"') quoted = !quoted;
+      else if (quoted) continue;
+      else if (grouped && (c === "(" || c === "{")) depth += 1;
+      else if (grouped && (c === ")" || c === "}")) {
+        depth -= 1;
+        if (depth > 0) continue;
+        this.at += 1;
+        break;
+      } else if (!grouped && (/\s/.test(c) || (this.at > from && (c === ")" || c === "}")))) break;
     }
     this.at = Math.min(Math.max(this.at, from + 1), this.text.length);
     return this.text.slice(from, this.at);

@@ -10,12 +10,13 @@ import { Help } from "./Help";
 import { Live } from "./Live";
 import "./shell.css";
 
-const SCREENS = [{ to: "/sessions", name: "Sessions", icon: "sessions", key: "s" }] as const satisfies readonly {
-  to: string;
-  name: string;
-  icon: IconName;
-  key: string;
-}[];
+const SCREENS = [
+  { to: "/", name: "Overview", icon: "overview", key: "o" },
+  { to: "/sessions", name: "Sessions", icon: "sessions", key: "s" },
+  { to: "/rules", name: "Rules", icon: "rules", key: "r" },
+  { to: "/status", name: "Status", icon: "status", key: "t" },
+  { to: "/settings", name: "Settings", icon: "settings", key: "e" },
+] as const satisfies readonly { to: string; name: string; icon: IconName; key: string }[];
 
 export const usePrefs = () => useSyncExternalStore(prefsStore.subscribe, prefsStore.get);
 
@@ -39,7 +40,7 @@ export function Shell() {
   });
 
   useEffect(() => {
-    const screen = SCREENS.find(({ to }) => pathname.startsWith(to));
+    const screen = SCREENS.find(({ to }) => (to === "/" ? pathname === "/" : pathname.startsWith(to)));
     document.title = screen ? `${screen.name} · Spoor` : "Spoor";
   }, [pathname]);
 
@@ -65,7 +66,7 @@ export function Shell() {
           <ul>
             {SCREENS.map(({ to, name, icon }) => (
               <li key={to}>
-                <Link to={to} activeOptions={{ includeSearch: false }}>
+                <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }}>
                   <Icon name={icon} size={18} />
                   <span>{name}</span>
                 </Link>

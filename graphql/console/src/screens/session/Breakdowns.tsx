@@ -20,7 +20,7 @@ interface Props {
 }
 
 export function Breakdowns({ session, terms, put }: Props) {
-  const all: readonly [string, RequestField, TopFragment][] = [
+  const all: readonly [string, RequestField, TopFragment | null][] = [
     ["Attacks", "attack", session.byAttack],
     ["Endpoints", "endpoint", session.byEndpoint],
     ["Status", "status", session.byStatus],
@@ -34,11 +34,11 @@ export function Breakdowns({ session, terms, put }: Props) {
   return (
     <aside className="panel" aria-label="Statistics">
       <div className="stack">
-        {all
-          .filter(([, , top]) => top.values.length > 0)
-          .map(([name, field, top]) => (
+        {all.map(([name, field, top]) =>
+          top && top.values.length > 0 ? (
             <Top key={name} name={name} field={field} top={top} terms={terms} put={put} />
-          ))}
+          ) : null,
+        )}
         <Others session={session} />
       </div>
     </aside>

@@ -16,7 +16,7 @@ import { announce } from "../../ui/announce";
 import { RangeSelect } from "../../ui/RangeSelect";
 import { Empty, Failed, Loading } from "../../ui/states";
 import { useChangeView, useView } from "../../ui/useView";
-import { COLUMNS, chosen, orderOf, USUAL } from "./columns";
+import { COLUMNS, chosen, orderOf, USUAL, valuesOf } from "./columns";
 import { Export } from "./Export";
 import { FilterBar } from "./FilterBar";
 import { Grid } from "./Grid";
@@ -64,13 +64,13 @@ export function Sessions() {
     for (const key of order) {
       const row = set.entry(key)?.row;
       if (!row) continue;
-      add("attack", row.attacks.values);
-      add("endpoint", row.topEndpoints.values);
-      add("user", row.users.values);
-      add("role", row.roles.values);
-      add("host", row.hosts.values);
-      add("flow", row.flows.values);
-      add("ip", row.addresses.values);
+      add("attack", valuesOf(row.attacks));
+      add("endpoint", valuesOf(row.topEndpoints));
+      add("user", valuesOf(row.users));
+      add("role", valuesOf(row.roles));
+      add("host", valuesOf(row.hosts));
+      add("flow", valuesOf(row.flows));
+      add("ip", valuesOf(row.addresses));
       add("namespace", [{ value: row.identity.namespace }]);
     }
     return all;

@@ -26,6 +26,10 @@ export interface SessionColumn {
   readonly cell: (row: SessionRow, context: Context) => ReactNode;
 }
 
+/** The values of a breakdown; none when it could not be read. */
+export const valuesOf = <V,>(top: { readonly values: readonly V[] } | null): readonly V[] => top?.values ?? [];
+const distinctOf = (top: { readonly distinct: number | string } | null) => top?.distinct ?? 0;
+
 /** Whether a session may still take requests: told by the watermark, since closing is not sent. */
 export const isOpen = (closesAt: string, watermark: number): boolean => Date.parse(closesAt) > watermark;
 
@@ -94,8 +98,8 @@ export const COLUMNS: readonly SessionColumn[] = [
     by: "USERS",
     usual: true,
     cell: (row) => {
-      const user = row.users.values[0]?.value;
-      const role = row.roles.values[0]?.value;
+      const user = valuesOf(row.users)[0]?.value;
+      const role = valuesOf(row.roles)[0]?.value;
       if (user === undefined) return <span className="muted">–</span>;
       return (
         <Two
@@ -147,12 +151,14 @@ export const COLUMNS: readonly SessionColumn[] = [
         <Two
           first={
             <span className="kinds">
-              {row.attacks.values.slice(0, 2).map(({ value }) => (
-                <span key={value} className="badge bad">
-                  <Text of={value} />
-                </span>
-              ))}
-              {more(row.attacks.distinct, Math.min(2, row.attacks.values.length))}
+              {valuesOf(row.attacks)
+                .slice(0, 2)
+                .map(({ value }) => (
+                  <span key={value} className="badge bad">
+                    <Text of={value} />
+                  </span>
+                ))}
+              {more(distinctOf(row.attacks), Math.min(2, valuesOf(row.attacks).length))}
             </span>
           }
           second={`${count(detections)} detected${blocked > 0 ? ` · ${count(blocked)} requests blocked` : ""}`}
@@ -167,7 +173,7 @@ export const COLUMNS: readonly SessionColumn[] = [
     by: "ENDPOINTS",
     usual: true,
     cell: (row) => {
-      const top = row.topEndpoints.values[0];
+      const top = valuesOf(row.topEndpoints)[0];
       if (!top) return <span className="muted">–</span>;
       const distinct = toNumber(row.statistics.endpoints);
       return (
@@ -188,7 +194,7 @@ export const COLUMNS: readonly SessionColumn[] = [
     width: "minmax(120px, 1fr)",
     by: "IPS",
     cell: (row) => {
-      const address = row.addresses.values[0]?.value;
+      const address = valuesOf(row.addresses)[0]?.value;
       if (address === undefined) return <span className="muted">–</span>;
       return (
         <span className="mono cut">
@@ -202,15 +208,16 @@ export const COLUMNS: readonly SessionColumn[] = [
     id: "hosts",
     name: "Hosts",
     width: "minmax(120px, 1fr)",
-    cell: (row) =>
-      row.hosts.values[0] ? (
+    cell: (row) => {
+      const host = valuesOf(row.hosts)[0]?.value;
+      if (host === undefined) return <span className="muted">–</span>;
+      return (
         <span className="cut">
-          <Text of={row.hosts.values[0].value} />
-          {more(row.hosts.distinct, 1)}
+          <Text of={host} />
+          {more(distinctOf(row.hosts), 1)}
         </span>
-      ) : (
-        <span className="muted">–</span>
-      ),
+      );
+    },
   },
   {
     id: "flows",
@@ -218,7 +225,7 @@ export const COLUMNS: readonly SessionColumn[] = [
     width: "minmax(100px, 1fr)",
     cell: (row) => (
       <span className="kinds">
-        {row.flows.values.map(({ value }) => (
+        {valuesOf(row.flows).map(({ value }) => (
           <span key={value} className="badge info">
             <Text of={value} />
           </span>
@@ -281,16 +288,24 @@ export const EXPORTED = [
   { name: "namespace", cell: (row: SessionRow) => textCell(row.identity.namespace) },
   { name: "identity", cell: (row: SessionRow) => textCell(row.identity.value) },
   { name: "weak", cell: (row: SessionRow) => String(row.identity.weak) },
-  { name: "user", cell: (row: SessionRow) => textCell(row.users.values[0]?.value ?? "") },
-  { name: "role", cell: (row: SessionRow) => textCell(row.roles.values[0]?.value ?? "") },
-  { name: "address", cell: (row: SessionRow) => textCell(row.addresses.values[0]?.value ?? "") },
+  { name: "user", cell: (row: SessionRow) => textCell(valuesOf(row.users)[0]?.value ?? "") },
+  { name: "role", cell: (row: SessionRow) => textCell(valuesOf(row.roles)[0]?.value ?? "") },
+  { name: "address", cell: (row: SessionRow) => textCell(valuesOf(row.addresses)[0]?.value ?? "") },
   { name: "addresses", cell: (row: SessionRow) => numberCell(row.statistics.ips) },
   { name: "requests", cell: (row: SessionRow) => numberCell(row.statistics.requests) },
   { name: "errors", cell: (row: SessionRow) => numberCell(row.statistics.errors) },
   { name: "detections", cell: (row: SessionRow) => numberCell(row.statistics.detections) },
   { name: "blocked", cell: (row: SessionRow) => numberCell(row.statistics.blocked) },
-  { name: "attacks", cell: (row: SessionRow) => textCell(row.attacks.values.map(({ value }) => value).join(" ")) },
-  { name: "top_endpoint", cell: (row: SessionRow) => textCell(row.topEndpoints.values[0]?.value ?? "") },
+  {
+    name: "attacks",
+    cell: (row: SessionRow) =>
+      textCell(
+        valuesOf(row.attacks)
+          .map(({ value }) => value)
+          .join(" "),
+      ),
+  },
+  { name: "top_endpoint", cell: (row: SessionRow) => textCell(valuesOf(row.topEndpoints)[0]?.value ?? "") },
   { name: "endpoints", cell: (row: SessionRow) => numberCell(row.statistics.endpoints) },
   { name: "p95_ms", cell: (row: SessionRow) => numberCell(row.statistics.durations?.p95Ms) },
 ] as const;
