@@ -9,7 +9,7 @@ import {
   lazyRouteComponent,
   retainSearchParams,
 } from "@tanstack/react-router";
-import { NotFound, Shell } from "./screens/Shell";
+import { Broken, NotFound, Shell } from "./screens/Shell";
 import { Sessions } from "./screens/sessions/Sessions";
 
 export interface Search {
@@ -78,6 +78,7 @@ export const router = createRouter({
   routeTree: root.addChildren([overview, sessions, session, rules, status, settings]),
   scrollRestoration: false,
   defaultPreload: "intent",
+  defaultErrorComponent: Broken,
   parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
   stringifySearch: (search) => {
     const params = new URLSearchParams();

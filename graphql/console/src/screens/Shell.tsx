@@ -5,6 +5,7 @@ import { browserZone, isZone, ZoneContext } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import { prefsStore } from "../lib/prefs";
 import { Icon, type IconName } from "../ui/icons";
+import { Failed } from "../ui/states";
 import { useChangeView, useView } from "../ui/useView";
 import { Help } from "./Help";
 import { Live } from "./Live";
@@ -117,6 +118,15 @@ function Zone({ zone }: { zone: string }) {
         ))}
       </select>
     </label>
+  );
+}
+
+/** A screen that failed to draw, or whose code is of a build the server no longer has. */
+export function Broken({ error }: { error: unknown }) {
+  return (
+    <div className="page">
+      <Failed error={error} retry={() => location.reload()} what="this screen" />
+    </div>
   );
 }
 

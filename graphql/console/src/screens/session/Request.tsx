@@ -35,7 +35,9 @@ export function RequestPanel({ session, id, close, step }: Props) {
   const request = query.data?.session?.request;
   const body = useRef<HTMLDivElement>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: another request begins at its top
-  useEffect(() => body.current?.scrollTo({ top: 0 }), [id]);
+  useEffect(() => {
+    body.current?.scrollTo({ top: 0 });
+  }, [id]);
   return (
     <section className="panel" aria-label="Request" ref={body}>
       <div className="row spread panel-head">

@@ -61,6 +61,23 @@ export function Requests({ rows, from, until, shown, show, more, loadingMore, to
     if (place >= 0) virtual.scrollToIndex(place, { align: "center" });
     linked.current = undefined;
   });
+  // The panel that closes gives the focus to the row it was about, or to the fold that row is in.
+  const before = useRef(shown);
+  useEffect(() => {
+    const closed = shown === undefined ? before.current : undefined;
+    before.current = shown;
+    if (closed === undefined) return;
+    const line = lines.find(
+      ({ row, others, key }) =>
+        row.requestId === closed || (!open.has(key) && others.some(({ requestId }) => requestId === closed)),
+    );
+    if (!line) return;
+    focusWanted.current = true;
+    setActive(line.key);
+    scroller.current
+      ?.querySelector<HTMLElement>(`[data-key="${CSS.escape(line.key)}"]`)
+      ?.focus({ preventScroll: true });
+  });
   useEffect(() => {
     if (!focusWanted.current || active === undefined) return;
     const row = scroller.current?.querySelector<HTMLElement>(`[data-key="${CSS.escape(active)}"]`);
@@ -201,7 +218,7 @@ export function Requests({ rows, from, until, shown, show, more, loadingMore, to
                   <span className="badge bad">
                     <Icon name="shield" size={12} />
                     <Text of={[...new Set(row.attacks.map(({ type }) => type))].join(", ")} />
-                    {row.blocked && " · blocked"}
+                    {row.blocked && <span className="then"> · blocked</span>}
                   </span>
                 )}
                 {row.flows.map((flow) => (
@@ -237,10 +254,14 @@ export function Requests({ rows, from, until, shown, show, more, loadingMore, to
         })}
       </div>
       {more && (
-        <div className="more">
-          <button type="button" onClick={more} disabled={loadingMore}>
-            {loadingMore ? "Loading …" : `Load more: ${count(total - rows.length)} are left`}
-          </button>
+        <div role="rowgroup" className="more">
+          <div role="row">
+            <div role="gridcell">
+              <button type="button" onClick={more} disabled={loadingMore}>
+                {loadingMore ? "Loading …" : `Load more: ${count(total - rows.length)} are left`}
+              </button>
+            </div>
+          </div>
         </div>
       )}
     </div>

@@ -130,13 +130,7 @@ function Shown({ session, id, failed }: { session: Found; id: string; failed: un
   const from = zoom?.from ? Date.parse(zoom.from) : Date.parse(session.start);
   const until = zoom?.until ? Date.parse(zoom.until) : Date.parse(session.end);
   const show = (requestId: string | undefined) => change({ r: requestId }, view.r !== undefined);
-  const close = () => {
-    show(undefined);
-    const row = rows.find(({ requestId }) => requestId === view.r);
-    requestAnimationFrame(() => {
-      if (row) document.querySelector<HTMLElement>(`[data-key="${CSS.escape(row.id)}"]`)?.focus();
-    });
-  };
+  const close = () => show(undefined);
   const step = (by: 1 | -1) => {
     const next = rows[rows.findIndex(({ requestId }) => requestId === view.r) + by];
     if (next) show(next.requestId);

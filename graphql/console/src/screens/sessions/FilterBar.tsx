@@ -1,5 +1,5 @@
 // The filter as text and as chips: two views of one tree, which is in the address.
-import { useEffect, useId, useRef, useState } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { parse } from "../../filter/parse";
 import { print, printNode } from "../../filter/print";
 import { suggest, wordAt } from "../../filter/suggest";
@@ -27,6 +27,13 @@ export function FilterBar({ filter, change, label, placeholder, known }: Props) 
   const list = useId();
   useEffect(() => setDraft(text), [text]);
   useKeys({ "/": () => input.current?.focus() });
+  // Before the next key is taken, or what is typed at once would end up elsewhere.
+  const caretAt = useRef<number | null>(null);
+  useLayoutEffect(() => {
+    if (caretAt.current === null) return;
+    input.current?.setSelectionRange(caretAt.current, caretAt.current);
+    caretAt.current = null;
+  });
 
   const caret = input.current?.selectionStart ?? draft.length;
   const { from, word } = wordAt(draft, Math.min(caret, draft.length));
@@ -45,8 +52,7 @@ export function FilterBar({ filter, change, label, placeholder, known }: Props) 
     const next = draft.slice(0, from) + chosen.text + draft.slice(from + word.length);
     setDraft(next);
     setAt(-1);
-    const place = from + chosen.text.length;
-    requestAnimationFrame(() => input.current?.setSelectionRange(place, place));
+    caretAt.current = from + chosen.text.length;
   };
   const keyDown = (event: React.KeyboardEvent) => {
     if (event.key === "ArrowDown" && all.length > 0) setAt((at + 1) % all.length);
@@ -135,7 +141,7 @@ function Chips({ filter, commit }: { filter: Filter; commit: (text: string) => v
               <button
                 type="button"
                 className="quiet icon"
-                aria-label={`${excluded ? "Require" : "Exclude"} ${plain(printNode(excluded ? node.of : node))}`}
+                aria-label={`${excluded ? "not" : "is"} ${plain(printNode(excluded ? node.of : node))}: ${excluded ? "require" : "exclude"} it`}
                 onClick={() => put(index, negate(node))}
               >
                 {excluded ? "not" : "is"}

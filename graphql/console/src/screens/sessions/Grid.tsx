@@ -63,9 +63,13 @@ export function Grid(props: Props) {
     scrollPaddingStart: narrow ? 0 : HEAD,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: the sizes are those of the layout
-  useEffect(() => rows.measure(), [height, rows]);
+  useEffect(() => {
+    rows.measure();
+  }, [height, rows]);
 
-  const template = { gridTemplateColumns: columns.map((column) => column.width).join(" ") };
+  // Too narrow for the columns, the head and the rows are as wide as they need, and scroll together.
+  const least = columns.reduce((sum, { width }) => sum + Number(/(\d+)px/.exec(width)?.[1]), 0);
+  const template = { gridTemplateColumns: columns.map(({ width }) => width).join(" "), minWidth: least };
 
   const go = useCallback(
     (index: number) => {
@@ -185,10 +189,14 @@ export function Grid(props: Props) {
         })}
       </div>
       {more && (
-        <div className="more">
-          <button type="button" onClick={more} disabled={loadingMore}>
-            {loadingMore ? "Loading …" : "Load more"}
-          </button>
+        <div role="rowgroup" className="more">
+          <div role="row">
+            <div role="gridcell">
+              <button type="button" onClick={more} disabled={loadingMore}>
+                {loadingMore ? "Loading …" : "Load more"}
+              </button>
+            </div>
+          </div>
         </div>
       )}
     </div>
@@ -252,9 +260,9 @@ const Row = memo(function Row({
               search={keepZone}
               tabIndex={-1}
               className="open-link"
-              aria-label={`Session of ${plain(row.identity.value)}, ${context.times.full(row.start)}`}
             >
               {column.cell(row, context)}
+              <span className="hidden">, session of {plain(row.identity.value)}</span>
             </Link>
           ) : (
             column.cell(row, context)

@@ -54,7 +54,7 @@ export const COLUMNS: readonly SessionColumn[] = [
   {
     id: "start",
     name: "Start",
-    width: "minmax(124px, 0.8fr)",
+    width: "minmax(150px, 0.8fr)",
     by: "START",
     usual: true,
     cell: (row, { times, watermark }) => (
@@ -62,8 +62,8 @@ export const COLUMNS: readonly SessionColumn[] = [
         first={<time dateTime={row.start}>{times.near(row.start)}</time>}
         second={
           <>
+            {isOpen(row.closesAt, watermark) && <span className="open">● open · </span>}
             {length(toNumber(row.durationMs))}
-            {isOpen(row.closesAt, watermark) && <span className="open"> ● open</span>}
           </>
         }
       />
@@ -140,7 +140,7 @@ export const COLUMNS: readonly SessionColumn[] = [
   {
     id: "detections",
     name: "Attacks",
-    width: "minmax(130px, 1.2fr)",
+    width: "minmax(230px, 1.2fr)",
     by: "DETECTIONS",
     usual: true,
     cell: (row) => {
@@ -161,7 +161,7 @@ export const COLUMNS: readonly SessionColumn[] = [
               {more(distinctOf(row.attacks), Math.min(2, valuesOf(row.attacks).length))}
             </span>
           }
-          second={`${count(detections)} detected${blocked > 0 ? ` · ${count(blocked)} requests blocked` : ""}`}
+          second={`${count(detections)} in ${count(row.statistics.malicious)} ${toNumber(row.statistics.malicious) === 1 ? "request" : "requests"}${blocked > 0 ? `, ${count(blocked)} blocked` : ""}`}
         />
       );
     },

@@ -58,10 +58,8 @@ export function Status() {
       {state.backfill && <Backfill state={state.backfill} />}
       <Numbers state={state} />
       <Sources state={state} />
-      <div className="two">
-        <Memory state={state} />
-        <Processes state={state} />
-      </div>
+      <Memory state={state} />
+      <Processes state={state} />
       <DeadLetters />
     </div>
   );
