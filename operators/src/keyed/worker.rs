@@ -11,8 +11,10 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
+#[cfg(debug_assertions)]
+use super::Changes;
 use super::cache::Cache;
-use super::{Changes, Keyed, Memory};
+use super::{Keyed, Memory};
 
 /// Keys whose state is brought into the processor's cache together.
 const WARMED: usize = 16;

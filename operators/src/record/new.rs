@@ -1,73 +1,20 @@
-//! Requests as values of a collection, and the typed way to make them.
+//! A request that a program fills in.
 //!
-//! A [`Record`] is a request in its stored form: one allocation, ordered, hashed and sent as bytes.
-//! [`NewRequest`] is what a program fills in, field by field or by serde (its fields are those of
-//! the native JSON form), and turns into a record. Invariant: a record made here obeys the rules of
-//! a request (section 1 of the semantics); what does not is a [`RequestError`].
+//! [`NewRequest::build`] brings it into the form every decoder makes: upper-case method, the parts
+//! of a URL, the canonical address, cookies and user agent from their headers. It refuses what
+//! breaks a rule of requests (section 1 of the semantics). As JSON it is one object of the native form.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
+use super::{Record, json};
 use crate::address;
 use crate::request::{
     Attack, Body, CLIENT_BYTES_MAX, Fields, ID_BYTES_MAX, Message, NANOS_PER_MS, Request,
 };
 use crate::time::EventTime;
-use crate::wire::Malformed;
-
-/// A request in its stored form: owned, cheap to clone, to compare, to hash and to send.
-///
-/// Two records are equal when every field of the request is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Record(Bytes);
-
-impl Record {
-    /// A request's record.
-    #[must_use]
-    pub fn new(request: &Request<'_>) -> Self {
-        let mut bytes = Vec::new();
-        request.encode(&mut bytes);
-        Self(bytes.into())
-    }
-
-    /// The request, as it was encoded.
-    ///
-    /// # Errors
-    /// [`Malformed`] for a record that came from elsewhere than [`Record::new`].
-    pub fn request(&self) -> Result<Request<'_>, Malformed> {
-        Request::decode(&self.0)
-    }
-
-    /// Stored bytes, copied so that they keep no larger buffer alive.
-    pub(crate) fn of_stored(bytes: &[u8]) -> Self {
-        Self(Bytes::copy_from_slice(bytes))
-    }
-
-    /// The stored form.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.request() {
-            Ok(request) => request.fmt(f),
-            Err(error) => write!(f, "Record({error})"),
-        }
-    }
-}
-
-impl From<Request<'_>> for Record {
-    fn from(request: Request<'_>) -> Self {
-        Self::new(&request)
-    }
-}
 
 /// Why a request cannot be a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +70,7 @@ pub struct NewRequest {
     /// Unique id, if the request has one: only then can it be told from a duplicate.
     pub id: Option<String>,
     /// When it started: milliseconds since the Unix epoch; an RFC 3339 text is read, too.
-    #[serde(deserialize_with = "time")]
+    #[serde(deserialize_with = "json::time")]
     pub ts: i64,
     /// Application; absent: that of the first rule of the applications that matches.
     pub app: Option<String>,
@@ -164,13 +111,13 @@ pub struct NewRequest {
 #[serde(default)]
 pub struct NewMessage {
     /// Header fields; a name may repeat. As JSON: an object of texts, or of lists of texts.
-    #[serde(with = "fields")]
+    #[serde(with = "json")]
     pub headers: Vec<(String, String)>,
     /// Cookies; none: those of the `cookie` or `set-cookie` headers.
-    #[serde(with = "fields")]
+    #[serde(with = "json")]
     pub cookies: Vec<(String, String)>,
     /// Form fields.
-    #[serde(with = "fields")]
+    #[serde(with = "json")]
     pub form: Vec<(String, String)>,
     /// The body: a text, or any JSON.
     pub body: Option<serde_json::Value>,
@@ -420,82 +367,6 @@ fn client(text: &str) -> Result<Cow<'_, str>, RequestError> {
         return Ok(text.into());
     }
     Err(RequestError::Client(text.into()))
-}
-
-fn time<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Time {
-        Millis(i64),
-        Text(String),
-    }
-    match Time::deserialize(from)? {
-        Time::Millis(ms) => Ok(ms),
-        Time::Text(text) => {
-            let instant: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
-            Ok(instant.as_millisecond())
-        }
-    }
-}
-
-/// Fields with repeated names, as an object whose values are a text or a list of texts.
-mod fields {
-    use std::fmt;
-
-    use serde::de::{MapAccess, Visitor};
-    use serde::ser::SerializeMap;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    type Fields = Vec<(String, String)>;
-
-    pub fn serialize<S: Serializer>(fields: &Fields, to: S) -> Result<S::Ok, S::Error> {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in fields {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        let mut map = to.serialize_map(Some(names.len()))?;
-        for name in names {
-            let values = fields.iter().filter(|(known, _)| known == name);
-            map.serialize_entry(name, &values.map(|(_, value)| value).collect::<Vec<_>>())?;
-        }
-        map.end()
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fields, D::Error> {
-        from.deserialize_map(Read)
-    }
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Values {
-        One(String),
-        Many(Vec<String>),
-    }
-
-    struct Read;
-
-    impl<'de> Visitor<'de> for Read {
-        type Value = Fields;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of texts or lists of texts")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-            let mut fields = Fields::new();
-            while let Some((name, values)) = map.next_entry::<String, Values>()? {
-                match values {
-                    Values::One(value) => fields.push((name, value)),
-                    Values::Many(values) => {
-                        fields.extend(values.into_iter().map(|value| (name.clone(), value)));
-                    }
-                }
-            }
-            Ok(fields)
-        }
-    }
 }
 
 #[cfg(test)]
