@@ -222,6 +222,8 @@ fn limits() -> Vec<(&'static str, Vec<(&'static str, Size)>)> {
                     "request log of one identity and day that one read takes",
                     bytes(store::LOG_BYTES_MAX),
                 ),
+                ("requests a change of rules looks at in one slice", count(engine::REGROUP_SLICE)),
+                ("bytes of them", bytes(engine::REGROUP_SLICE_BYTES)),
             ],
         ),
     ]

@@ -168,5 +168,6 @@ fn epochs(config: &Config) -> EpochLimits {
         age_min: std::time::Duration::from_millis(engine.epoch_min_ms),
         age_max: std::time::Duration::from_millis(engine.epoch_max_ms),
         bytes_max: usize::try_from(engine.epoch_bytes.0).unwrap_or(usize::MAX),
+        ..EpochLimits::default()
     }
 }

@@ -170,7 +170,8 @@ fn start_one(dir: &TempDir, cluster: Option<Membership>, workers: usize) -> Engi
         workers,
         // Nothing stays in memory: every epoch reads what it touches.
         hot_bytes_max: 1,
-        epochs: EpochLimits::default(),
+        // Every identity-day with more requests is taken in pieces.
+        epochs: EpochLimits { regroup_requests: 3, ..EpochLimits::default() },
         ends_with_sources: false,
         refuses_future: false,
         remembers_changes: false,

@@ -9,6 +9,7 @@
 //! [`Findings`](crate::plan::Findings) and committed when the probe has passed the epoch.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use timely::worker::Worker;
 
 use crate::Context;
 use crate::backend::StoreBackend;
+use crate::backfill::SharedSteps;
 use crate::ingest::ingest;
 use crate::limits::{FAREWELL, PARK_MAX};
 use crate::mail::{self, Inbox, MailProgress};
@@ -40,12 +42,14 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
     worker.dataflow::<u64, _, _>(|scope| {
         let plan = &context.plan;
         let store = &context.store;
+        let (steps, limit) = (SharedSteps::default(), context.limits.regroup());
         let backend = StoreBackend::new(
             Arc::clone(plan),
             store.clone(),
             index,
             Arc::clone(&context.hot),
             context.remembers_changes,
+            (Rc::clone(&steps), limit),
         );
         let wake = Arc::clone(plan);
         let options = SessionizeOptions {
@@ -59,7 +63,8 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
 
         let live = ingest(scope, Arc::clone(plan), first);
         let route = context.ownership.route();
-        let regrouped = regroup(scope, Arc::clone(plan), store.clone(), route, first);
+        let regrouped =
+            regroup(scope, Arc::clone(plan), store.clone(), route, steps, (limit, first));
         let sessionized = live.concat(regrouped).sessionize_with(ByEpoch(backend), options);
         closing(sessionized.sessions, context, &probe);
         overview(sessionized.totals, Arc::clone(plan), &probe);

@@ -13,6 +13,7 @@
 pub mod answers;
 pub mod ask;
 pub mod backend;
+pub mod backfill;
 pub mod clock;
 pub mod cluster;
 pub mod command;
@@ -87,7 +88,7 @@ use spoor_input::decode::Formats;
 use spoor_input::source::named::Named;
 use spoor_input::source::opening::Stop;
 use spoor_input::source::{SourceError, SourceId};
-use spoor_store::{Store, StoreError, StoreNumbers, StoreView};
+use spoor_store::{LogLimit, Store, StoreError, StoreNumbers, StoreView};
 
 /// The process that orders epochs and changes of rules.
 pub const LEADER: usize = 0;
@@ -137,12 +138,20 @@ pub struct EpochLimits {
     pub age_max: Duration,
     /// Bytes of input.
     pub bytes_max: usize,
+    /// Retained requests a worker looks at in one for a change of rules, and what more there is in a
+    /// block of the log. An identity-day with more is taken in pieces.
+    pub regroup_requests: usize,
 }
 
 impl EpochLimits {
     /// Of one process among several: an epoch is what all bring.
     pub(crate) fn of_a_cluster(self) -> Self {
         Self { bytes_max: self.bytes_max.min(limits::EPOCH_BYTES_CLUSTER_MAX), ..self }
+    }
+
+    /// What is read of the log at once.
+    pub(crate) fn regroup(self) -> LogLimit {
+        LogLimit { requests: self.regroup_requests, bytes: limits::REGROUP_SLICE_BYTES }
     }
 }
 
@@ -152,6 +161,7 @@ impl Default for EpochLimits {
             age_min: limits::EPOCH_AGE_MIN,
             age_max: limits::EPOCH_AGE_MAX,
             bytes_max: limits::EPOCH_BYTES_MAX,
+            regroup_requests: limits::REGROUP_SLICE,
         }
     }
 }

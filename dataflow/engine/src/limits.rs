@@ -24,6 +24,8 @@ pub const EPOCH_BYTES_MAX: usize = 32 << 20;
 pub const EPOCH_BYTES_CLUSTER_MAX: usize = 16 << 20;
 /// Requests a worker looks at in one slice of a regroup.
 pub const REGROUP_SLICE: usize = 20_000;
+/// Bytes of the requests a worker looks at in one slice of a regroup.
+pub const REGROUP_SLICE_BYTES: usize = 32 << 20;
 /// Epochs whose changes are remembered for subscribers that resume.
 pub const FEED_EPOCHS_MAX: usize = if cfg!(test) { 16 } else { 65_536 };
 /// Bytes of the changes that are remembered for them.

@@ -3,7 +3,9 @@
 //! Rules in force from epoch `e` on are applied to every request retained before `e`: each worker
 //! scans its own partitions of the request log in key order, a slice in every epoch, and emits
 //! `(as it was, -1)` and `(as it is now, +1)` for each request that moves, and one such pair for an
-//! identity-day whose requests stay but may count differently. The scan begins when `e - 1` is
+//! identity-day whose requests stay but may count differently. An identity-day with more requests
+//! than a slice is told first and then retracted a piece in every epoch
+//! ([`backfill`](crate::backfill)). The scan begins when `e - 1` is
 //! committed, so it sees every request the old rules were applied to; requests that came or moved
 //! since are already right, and looking at them again changes nothing. So a scan can begin anew
 //! at any time, which is what a restart and a further change of rules do.
@@ -21,11 +23,11 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::operator::source;
 
-use crate::limits::REGROUP_SLICE;
-use crate::plan::Plan;
+use crate::backfill::{Attempt, SharedSteps, Step, Told};
+use crate::plan::{EpochPlan, Plan};
 use spoor_api::query::RegroupStatus;
 use spoor_store::failpoint;
-use spoor_store::{Store, StoreError};
+use spoor_store::{LogLimit, Scanned, Store, StoreError};
 
 /// One change, and how far it is.
 #[derive(Debug)]
@@ -100,8 +102,10 @@ pub fn regroup<'s>(
     plan: Arc<Plan>,
     store: Store,
     route: Arc<[u32]>,
-    first: u64,
+    steps: SharedSteps,
+    options: (LogLimit, u64),
 ) -> VecCollection<'s, u64, Assigned, isize> {
+    let (limit, first) = options;
     let index = scope.index() as u32;
     source::<_, CapacityContainerBuilder<Vec<Update>>, _, _>(
         scope,
@@ -111,7 +115,7 @@ pub fn regroup<'s>(
             let activator = scope.activator_for(info.address);
             capability.downgrade(&first);
             let mut capability = Some(capability);
-            let mut scan = Scan::new(store, index, route);
+            let mut scan = Scan::new(store, (index, route), steps, limit);
             move |output| {
                 let Some(held) = &mut capability else { return };
                 let epoch = *held.time();
@@ -124,7 +128,7 @@ pub fn regroup<'s>(
                     if plan.committed() + 1 < regroup.effective.0 {
                         return;
                     }
-                    match scan.slice(regroup, &here.rules, epoch) {
+                    match scan.slice(regroup, &here, plan.committed()) {
                         Ok(updates) => output.session(&*held).give_iterator(updates.into_iter()),
                         Err(error) => {
                             tracing::error!(%error, "the request log cannot be read");
@@ -147,53 +151,192 @@ struct Scan {
     index: u32,
     route: Arc<[u32]>,
     scratch: Scratch,
+    steps: SharedSteps,
+    limit: LogLimit,
     version: u64,
     after: Option<DayKey>,
+    /// The large identity-day the scan is at.
+    large: Option<Large>,
+    /// Of large identity-days.
+    attempts: u64,
     done: bool,
 }
 
+/// A large identity-day, and how far the scan is with it.
+#[derive(Clone, Copy)]
+struct Large {
+    attempt: Attempt,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// The state is told its requests.
+    Telling,
+    /// Its requests up to a block are retracted, and those before `until` will be.
+    Retracting { after: Option<Epoch>, until: Epoch },
+    /// It is to be retracted at once, when this epoch is committed.
+    AtOnce(u64),
+}
+
 impl Scan {
-    fn new(store: Store, index: u32, route: Arc<[u32]>) -> Self {
+    fn new(
+        store: Store,
+        (index, route): (u32, Arc<[u32]>),
+        steps: SharedSteps,
+        limit: LogLimit,
+    ) -> Self {
         Self {
             store,
             index,
             route,
             scratch: Scratch::default(),
+            steps,
+            limit,
             version: 0,
             after: None,
+            large: None,
+            attempts: 0,
             done: true,
         }
     }
 
-    /// The differences of the next identity-days.
+    /// The differences of the next identity-days, or of the next piece of one. `committed`: the last
+    /// committed epoch.
     fn slice(
         &mut self,
         regroup: &Regroup,
-        rules: &CompiledRules,
-        epoch: u64,
+        here: &EpochPlan,
+        committed: u64,
     ) -> Result<Vec<Update>, StoreError> {
+        let epoch = here.epoch.0;
         if self.version != regroup.version {
+            self.leave_large(epoch);
             (self.version, self.after, self.done) = (regroup.version, None, false);
         }
         if self.done {
             return Ok(Vec::new());
         }
         failpoint::hit("regroup-slice");
+        let mut updates = Vec::new();
+        if let Some(large) = self.large {
+            if here.first_day.is_some_and(|first| large.attempt.key.day < first) {
+                self.leave_large(epoch);
+            } else {
+                self.large_day(large, (regroup, here, committed), &mut updates)?;
+            }
+            return Ok(updates);
+        }
         let (index, route) = (self.index, Arc::clone(&self.route));
         let owned = |partition: u16| route[usize::from(partition)] == index;
-        let days = self.store.scan_log(owned, self.after, REGROUP_SLICE)?;
-        let Some((last, _)) = days.last() else {
-            self.done = true;
-            regroup.worker_done(epoch);
-            return Ok(Vec::new());
-        };
-        self.after = Some(*last);
-        let mut updates = Vec::new();
-        for (key, requests) in &days {
-            self.regroup_day(*key, requests, rules, epoch, &mut updates)?;
-            regroup.looked_at(requests.len() as u64);
+        match self.store.scan_log(owned, self.after, self.limit)? {
+            Scanned::Large(key) => {
+                self.attempts += 1;
+                let attempt = Attempt { key, number: self.attempts };
+                // Of requests in no session nothing is derived that would have to be told.
+                let stage = match key.identity.is_unassigned() {
+                    true => Stage::Retracting { after: None, until: regroup.effective },
+                    false => Stage::Telling,
+                };
+                self.after = Some(key);
+                self.large = Some(Large { attempt, stage });
+            }
+            Scanned::Days(days) => {
+                match days.last() {
+                    Some((last, _)) => self.after = Some(*last),
+                    None => {
+                        self.done = true;
+                        regroup.worker_done(epoch);
+                    }
+                }
+                for (key, requests) in &days {
+                    regroup.looked_at(requests.len() as u64);
+                    if here.first_day.is_none_or(|first| key.day >= first) {
+                        self.regroup_day(*key, requests, &here.rules, epoch, &mut updates)?;
+                    }
+                }
+            }
         }
         Ok(updates)
+    }
+
+    /// Ends with a large identity-day, wherever it is.
+    fn leave_large(&mut self, epoch: u64) {
+        if let Some(large) = self.large.take() {
+            self.steps.borrow_mut().want(epoch, Step::Drop(large.attempt.key));
+        }
+    }
+
+    /// The next step of a large identity-day.
+    fn large_day(
+        &mut self,
+        Large { mut attempt, stage }: Large,
+        (regroup, here, committed): (&Regroup, &EpochPlan, u64),
+        updates: &mut Vec<Update>,
+    ) -> Result<(), StoreError> {
+        let epoch = here.epoch.0;
+        let told = self.steps.borrow().told(attempt);
+        let mut next = Some(stage);
+        match (stage, told) {
+            (Stage::Telling, None) => {
+                self.steps.borrow_mut().want(epoch, Step::Tell(attempt));
+            }
+            (Stage::Telling, Some(Told::Ready { requests, moves: false, .. })) => {
+                regroup.looked_at(requests);
+                next = None;
+            }
+            (Stage::Telling, Some(Told::Ready { until, .. })) => {
+                next = Some(Stage::Retracting { after: None, until });
+            }
+            (Stage::Telling, Some(Told::Again)) => {
+                self.attempts += 1;
+                attempt.number = self.attempts;
+            }
+            // What was emitted already is to be gone from the log before it is looked at again.
+            (Stage::Telling | Stage::Retracting { .. }, Some(Told::AtOnce)) => {
+                next = Some(Stage::AtOnce(epoch - 1));
+            }
+            (Stage::Retracting { after, until }, _) => {
+                let piece = self.store.log_piece(attempt.key, after, until, self.limit)?;
+                regroup.looked_at(piece.requests.len() as u64);
+                for stored in &piece.requests {
+                    let now = here.rules.assign_stored(stored, false, &mut self.scratch)?;
+                    self.retract(attempt.key, now, stored, epoch, updates);
+                }
+                if let Some(blocks) = piece.blocks {
+                    let step = Step::Retract { key: attempt.key, blocks };
+                    self.steps.borrow_mut().want(epoch, step);
+                }
+                let after = piece.blocks.map(|(_, last)| last);
+                next = (!piece.is_last).then_some(Stage::Retracting { after, until });
+            }
+            (Stage::AtOnce(last), _) if committed < last => {}
+            (Stage::AtOnce(_), _) => {
+                let requests = self.store.load_log(attempt.key)?;
+                self.regroup_day(attempt.key, &requests, &here.rules, epoch, updates)?;
+                next = None;
+            }
+        }
+        self.large = next.map(|stage| Large { attempt, stage });
+        Ok(())
+    }
+
+    /// The differences of a request of a large identity-day. The retraction has facts, as the request
+    /// was told with.
+    fn retract(
+        &self,
+        key: DayKey,
+        now: Assigned,
+        stored: &Bytes,
+        epoch: u64,
+        updates: &mut Vec<Update>,
+    ) {
+        if moves(key, &now, stored) {
+            let DayKey { day, identity } = key;
+            let as_it_was = Assigned { day, identity, ..as_stored(&now, stored) };
+            updates.push((as_it_was, epoch, -1));
+            updates.push((now, epoch, 1));
+        }
     }
 
     fn regroup_day(
@@ -208,9 +351,8 @@ impl Scan {
         let before = updates.len();
         for stored in requests {
             let now = rules.assign_stored(stored, false, &mut self.scratch)?;
-            let moved = (now.identity, now.day) != (key.identity, key.day);
             let as_it_was = as_it_was(key, &now, stored);
-            if moved || now.stored() != &stored[..] {
+            if moves(key, &now, stored) {
                 updates.push((as_it_was, epoch, -1));
                 updates.push((now, epoch, 1));
             } else if unmoved.is_none() && !key.identity.is_unassigned() {
@@ -223,6 +365,24 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+/// Whether a retained request is another one under other rules, or another one's.
+#[must_use]
+pub fn moves(key: DayKey, now: &Assigned, stored: &Bytes) -> bool {
+    (now.identity, now.day) != (key.identity, key.day) || now.stored() != &stored[..]
+}
+
+/// A request with the facts it has now and the stored bytes it is known by: where the rules in force
+/// would redact more, those are the bytes as they are in the log.
+#[must_use]
+pub fn as_stored(now: &Assigned, stored: &Bytes) -> Assigned {
+    let mut known = now.clone();
+    if now.stored() != &stored[..] {
+        let head = &now.payload[..now.head_len as usize];
+        known.payload = [head, stored].concat().into();
+    }
+    known
 }
 
 /// The retraction of a retained request: its place and its stored bytes, which are what it is
@@ -239,3 +399,6 @@ fn as_it_was(key: DayKey, now: &Assigned, stored: &Bytes) -> Assigned {
         payload: stored.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,15 +100,16 @@ impl Engine {
         let readings = divide(std::mem::take(&mut settings.sources), &told)?;
         let sources = source_states(&told, &readings)?;
         let silent = joined.as_ref().map(|(connections, _)| connections.silent());
-        let place = Place { shape, silent, lineage };
+        let regroup = known.regroup.map(|version| {
+            let first = settings.store.committed().map_or(1, |committed| committed.0 + 1);
+            let total = settings.store.numbers().requests;
+            Arc::new(Regroup::new(version, Epoch(first), total, settings.workers))
+        });
+        let place = Place { shape, silent, lineage, regroup: regroup.clone() };
         let context = Arc::new(context(settings, &known, &sources, &compiled, place)?);
         let push_offset = sources[0].row.offset;
         let to_read: Vec<_> =
             (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
-        let regroup = known.regroup.map(|version| {
-            let total = context.retained_requests();
-            Arc::new(Regroup::new(version, Epoch(context.first_epoch), total, context.workers))
-        });
         let start = Start {
             rules: compiled,
             regroup,
@@ -186,6 +187,8 @@ struct Place {
     /// A process that has not been heard of for a while.
     silent: Option<Arc<AtomicUsize>>,
     lineage: Lineage,
+    /// A change of rules that had not ended: it is shown from the first view on.
+    regroup: Option<Arc<Regroup>>,
 }
 
 fn context(
@@ -193,7 +196,7 @@ fn context(
     known: &Known,
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
-    Place { shape, silent, lineage }: Place,
+    Place { shape, silent, lineage, regroup }: Place,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
@@ -205,7 +208,7 @@ fn context(
         health: Arc::clone(&health),
         open_sessions: known.open.count(),
         sources: statuses.collect(),
-        regroup: None,
+        regroup,
         hot: Arc::clone(&hot),
         hot_bytes_max: settings.hot_bytes_max,
         workers: settings.workers,

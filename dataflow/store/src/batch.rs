@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use rocksdb::WriteBatch;
 use spoor_operators::breakdown::Breakdown;
 use spoor_operators::facts::{Assigned, NO_GAP};
 use spoor_operators::session::Session;
 use spoor_operators::sessionize::backend::{DayChange, DayKey, LogChange, SessionChange};
 use spoor_operators::time::{Day, Epoch, EventTime};
+use spoor_operators::wire::Reader;
 
 use super::meta::DayCount;
 use super::postings::{self, Additions};
@@ -75,6 +77,19 @@ impl Part {
     /// # Errors
     /// [`StoreError`] when a replaced log cannot be read.
     pub fn day_change(&mut self, change: &DayChange) -> Result<(), StoreError> {
+        self.day_change_within(change, (Epoch(0), Epoch(u64::MAX)))
+    }
+
+    /// As [`Part::day_change`], where the requests that are taken out are known to be in the blocks of
+    /// these epochs, both included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the log cannot be read, or has not what is taken out of it.
+    pub fn day_change_within(
+        &mut self,
+        change: &DayChange,
+        blocks: (Epoch, Epoch),
+    ) -> Result<(), StoreError> {
         if self.inner.keep == Keep::Nothing {
             return Ok(());
         }
@@ -83,6 +98,10 @@ impl Part {
             LogChange::None | LogChange::Derived(_) => {}
             LogChange::Append(requests) => self.append(change.key, requests),
             LogChange::Replace(requests) => self.replace(change.key, requests)?,
+            LogChange::Exchange { removed, added } => {
+                self.take_out(change.key, removed, blocks)?;
+                self.append(change.key, added);
+            }
         }
         // An old session's start may be the start of another change's new one: deletions first.
         for session in &change.sessions {
@@ -186,6 +205,54 @@ impl Part {
         }
         self.days.entry(key.day).or_default().requests -= removed as i64;
         self.append(key, requests);
+        Ok(())
+    }
+
+    /// Takes requests out of the blocks of an identity-day's log, which keep the others in their order.
+    fn take_out(
+        &mut self,
+        key: DayKey,
+        removed: &[Assigned],
+        (first, last): (Epoch, Epoch),
+    ) -> Result<(), StoreError> {
+        let mut left = HashMap::<&[u8], usize>::with_capacity(removed.len());
+        for request in removed {
+            *left.entry(request.stored()).or_default() += 1;
+        }
+        let (inner, batch, kept) = (Arc::clone(&self.inner), &mut self.batch, &mut self.buffer);
+        let cf = inner.cf(Family::Requests);
+        inner.blocks_from(key, first, |epoch, block| {
+            if epoch > last || left.is_empty() {
+                return Ok(false);
+            }
+            kept.clear();
+            let (mut from, mut is_changed) = (Reader(block), false);
+            while !from.is_empty() {
+                let stored = from.block()?;
+                match left.get_mut(stored) {
+                    None => log::push(kept, stored),
+                    Some(1) => {
+                        left.remove(stored);
+                        is_changed = true;
+                    }
+                    Some(times) => {
+                        *times -= 1;
+                        is_changed = true;
+                    }
+                }
+            }
+            let row = keys::block(key.day, key.identity, epoch);
+            match (is_changed, kept.is_empty()) {
+                (false, _) => {}
+                (true, true) => batch.delete_cf(cf, row),
+                (true, false) => batch.put_cf(cf, row, &*kept),
+            }
+            Ok(true)
+        })?;
+        if !left.is_empty() {
+            return Err(StoreError::Damaged("a request that moves is not in the log".into()));
+        }
+        self.days.entry(key.day).or_default().requests -= removed.len() as i64;
         Ok(())
     }
 

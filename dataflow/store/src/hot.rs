@@ -90,6 +90,28 @@ impl Inner {
         Ok(session)
     }
 
+    /// Visits the blocks of the log of an identity-day from an epoch on, until `visit` says no.
+    pub(super) fn blocks_from(
+        &self,
+        key: DayKey,
+        from: Epoch,
+        mut visit: impl FnMut(Epoch, &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let prefix = keys::identity_day(key.day, key.identity);
+        let mut options = ReadOptions::default();
+        options.set_prefix_same_as_start(true);
+        options.fill_cache(false);
+        let mut blocks = self.db.raw_iterator_cf_opt(self.cf(Family::Requests), options);
+        blocks.seek(keys::block(key.day, key.identity, from));
+        while let Some((key, block)) = blocks.item().filter(|(key, _)| key.starts_with(&prefix)) {
+            if !visit(keys::parse_block(key)?.2, block)? {
+                return Ok(());
+            }
+            blocks.next();
+        }
+        Ok(blocks.status()?)
+    }
+
     /// What `visit` answers for each block of the log of an identity-day.
     pub(super) fn blocks<T>(
         &self,
@@ -211,8 +233,9 @@ impl Store {
 
     /// The next identity-days of the request log in order of their keys (days ascending, then
     /// partitions, then identities), those of the partitions `owned` says only, after `after`:
-    /// whole identity-days until `requests` requests are reached. Empty at the end. Requests that
-    /// are in no session are among them, under unassigned identities.
+    /// whole identity-days until `limit` is reached. None at the end. Requests that are in no session
+    /// are among them, under unassigned identities. An identity-day that has more by itself is not
+    /// read to its end.
     ///
     /// # Errors
     /// [`StoreError::Damaged`], failures of RocksDB.
@@ -220,8 +243,8 @@ impl Store {
         &self,
         owned: impl Fn(u16) -> bool,
         after: Option<DayKey>,
-        requests: usize,
-    ) -> Result<Vec<(DayKey, Vec<Bytes>)>, StoreError> {
+        limit: LogLimit,
+    ) -> Result<Scanned, StoreError> {
         let mut options = ReadOptions::default();
         options.set_total_order_seek(true);
         options.fill_cache(false);
@@ -230,9 +253,10 @@ impl Store {
         match after.and_then(|key| keys::after(&keys::identity_day(key.day, key.identity))) {
             Some(next) => blocks.seek(next),
             None if after.is_none() => blocks.seek_to_first(),
-            None => return Ok(Vec::new()),
+            None => return Ok(Scanned::Days(Vec::new())),
         }
-        let (mut days, mut found): (Vec<(DayKey, Vec<Bytes>)>, _) = (Vec::new(), 0);
+        let mut days: Vec<(DayKey, Vec<Bytes>)> = Vec::new();
+        let (mut found, mut of_day) = (LogLimit::NOTHING, LogLimit::NOTHING);
         while let Some((key, block)) = blocks.item() {
             let (day, identity, _) = keys::parse_block(key)?;
             let partition = identity.partition();
@@ -242,19 +266,104 @@ impl Store {
             }
             let key = DayKey { day, identity };
             if days.last().is_none_or(|(last, _)| *last != key) {
-                if found >= requests {
+                if found.is_beyond(limit) {
                     break;
                 }
                 days.push((key, Vec::new()));
+                of_day = LogLimit::NOTHING;
             }
             let (_, log) = days.last_mut().expect("pushed when there was none");
             let before = log.len();
             log::split(&Bytes::copy_from_slice(block), log)?;
-            found += log.len() - before;
+            for read in [&mut found, &mut of_day] {
+                read.add(log.len() - before, block.len());
+            }
+            if of_day.is_beyond(limit) {
+                days.pop();
+                match days.is_empty() {
+                    true => return Ok(Scanned::Large(key)),
+                    false => break,
+                }
+            }
             blocks.next();
         }
         blocks.status()?;
-        Ok(days)
+        Ok(Scanned::Days(days))
+    }
+}
+
+/// How much of the log is read at once, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimit {
+    /// Requests.
+    pub requests: usize,
+    /// Bytes of their stored form.
+    pub bytes: usize,
+}
+
+impl LogLimit {
+    const NOTHING: Self = Self { requests: 0, bytes: 0 };
+
+    fn add(&mut self, requests: usize, bytes: usize) {
+        (self.requests, self.bytes) = (self.requests + requests, self.bytes + bytes);
+    }
+
+    fn is_beyond(self, limit: Self) -> bool {
+        self.requests > limit.requests || self.bytes > limit.bytes
+    }
+}
+
+/// What a scan of the log finds next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Scanned {
+    /// Identity-days with all their requests; none at the end.
+    Days(Vec<(DayKey, Vec<Bytes>)>),
+    /// One with more requests than are read at once.
+    Large(DayKey),
+}
+
+/// Some blocks of an identity-day's log.
+#[derive(Debug, Default)]
+pub struct LogPiece {
+    /// Their requests, in arrival order.
+    pub requests: Vec<Bytes>,
+    /// The first and the last of them; none, if there is none.
+    pub blocks: Option<(Epoch, Epoch)>,
+    /// Whether there are no more.
+    pub is_last: bool,
+}
+
+impl Store {
+    /// The next whole blocks of an identity-day's log, of epochs after `after` and before `until`: as
+    /// many as go beyond `limit`, at least one. The same blocks give the same piece.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], failures of RocksDB.
+    pub fn log_piece(
+        &self,
+        key: DayKey,
+        after: Option<Epoch>,
+        until: Epoch,
+        limit: LogLimit,
+    ) -> Result<LogPiece, StoreError> {
+        let from = after.map_or(Epoch(0), |after| Epoch(after.0 + 1));
+        let (mut piece, mut read) = (LogPiece::default(), LogLimit::NOTHING);
+        piece.is_last = true;
+        self.inner.blocks_from(key, from, |epoch, block| {
+            if epoch >= until {
+                return Ok(false);
+            }
+            if read.is_beyond(limit) {
+                piece.is_last = false;
+                return Ok(false);
+            }
+            let before = piece.requests.len();
+            log::split(&Bytes::copy_from_slice(block), &mut piece.requests)?;
+            read.add(piece.requests.len() - before, block.len());
+            piece.blocks = Some((piece.blocks.map_or(epoch, |(first, _)| first), epoch));
+            Ok(true)
+        })?;
+        Ok(piece)
     }
 }
 

@@ -57,6 +57,7 @@ use spoor_operators::time::{DayZone, Epoch, EventTime};
 pub use batch::Part;
 pub use commit::Commit;
 pub use error::StoreError;
+pub use hot::{LogLimit, LogPiece, Scanned};
 pub use log::peek as peek_stored;
 pub use moving::{BucketTotals, MovingDay, RawRow};
 pub use options::{Keep, KeptOfRefused, StoreOptions, WriteHook};

@@ -228,6 +228,16 @@ impl Breakdown {
         }
     }
 
+    /// Names the parts as those of another breakdown, if both are in parts.
+    pub(crate) fn anchor_as(&mut self, other: Option<&Self>) {
+        if let (Form::Parts(large), Some(Form::Parts(other))) =
+            (&mut self.form, other.map(|other| &other.form))
+            && other.anchor.is_some()
+        {
+            large.anchor = other.anchor;
+        }
+    }
+
     /// Names the parts of a large breakdown of a session by its start, unless they have a name that
     /// lies within it. To be called for what is about to be stored only.
     pub(crate) fn anchor(&mut self, start: EventTime, end: EventTime) {

@@ -69,13 +69,18 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
     /// The state of a key, if it is here.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&S> {
+        Some(&self.entries[self.find(key)?].state)
+    }
+
+    /// The position of a key, if it is here. Good until the next call.
+    pub(crate) fn find(&self, key: &K) -> Option<usize> {
         let at = self.index.find(hash(key), |at| self.entries[*at as usize].key == *key)?;
-        Some(&self.entries[*at as usize].state)
+        Some(*at as usize)
     }
 
     /// The position of a key, loaded if it is not here. `load` answers the state and its bytes.
     /// Good until the next call.
-    pub(super) fn position(&mut self, key: &K, load: impl FnOnce() -> (S, usize)) -> usize {
+    pub(crate) fn position(&mut self, key: &K, load: impl FnOnce() -> (S, usize)) -> usize {
         let hash = hash(key);
         let entries = &self.entries;
         if let Some(&at) = self.index.find(hash, |at| entries[*at as usize].key == *key) {
@@ -93,31 +98,41 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
     }
 
     /// The state at a position.
-    pub(super) fn state(&mut self, at: usize) -> &mut S {
+    pub(crate) fn state(&mut self, at: usize) -> &mut S {
         &mut self.entries[at].state
     }
 
     /// Ends work on a position: accounts for its size.
-    pub(super) fn settle(&mut self, at: usize, bytes: usize) {
+    pub(crate) fn settle(&mut self, at: usize, bytes: usize) {
         let entry = &mut self.entries[at];
         let bytes = Entry::<K, S>::size(bytes);
         self.bytes = self.bytes + bytes - entry.bytes;
         (entry.bytes, entry.used) = (bytes, true);
     }
 
-    /// Evicts until the budget is kept, and says what. Everything in here must be clean.
-    pub(super) fn shrink_to(&mut self, budget: usize, mut evicted: impl FnMut(K, S)) {
-        while self.bytes > budget && !self.entries.is_empty() {
+    /// Evicts until the budget is kept, or only what is pinned is left, and says what. Everything in
+    /// here must be clean.
+    pub(super) fn shrink_to(
+        &mut self,
+        budget: usize,
+        is_pinned: impl Fn(&S) -> bool,
+        mut evicted: impl FnMut(K, S),
+    ) {
+        // Seen since one was evicted: twice round, and all that is left is pinned.
+        let mut seen = 0;
+        while self.bytes > budget && seen <= 2 * self.entries.len() && !self.entries.is_empty() {
             if self.hand >= self.entries.len() {
                 self.hand = 0;
             }
             let entry = &mut self.entries[self.hand];
-            if entry.used {
+            if entry.used || is_pinned(&entry.state) {
                 entry.used = false;
                 self.hand += 1;
+                seen += 1;
             } else {
                 let (key, state) = self.remove(self.hand);
                 evicted(key, state);
+                seen = 0;
             }
         }
     }
@@ -135,7 +150,7 @@ impl<K: Clone + Eq + Hash, S> Cache<K, S> {
     }
 
     /// Takes out the entry at a position; the last one takes its place.
-    pub(super) fn remove(&mut self, at: usize) -> (K, S) {
+    pub(crate) fn remove(&mut self, at: usize) -> (K, S) {
         let last = self.entries.len() - 1;
         let hash_at = hash(&self.entries[at].key);
         let hash_last = hash(&self.entries[last].key);

@@ -85,6 +85,23 @@ pub trait Keyed {
         let _ = (time, states, out);
     }
 
+    /// Told the updates of a time before they are grouped, when there is room for states; may add
+    /// some, for keys whose states it changed by itself.
+    fn prepare(
+        &mut self,
+        time: &Self::Time,
+        states: &mut Cache<Self::Key, Self::State>,
+        updates: &mut Vec<(Self::Input, isize)>,
+    ) {
+        let _ = (time, states, updates);
+    }
+
+    /// Whether a state must stay in memory: something in it cannot be loaded again.
+    fn is_pinned(state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
+
     /// The state of a key that is not in memory, as of the end of the time before; an empty state
     /// for one that is not known.
     fn load(&mut self, key: &Self::Key) -> Self::State;

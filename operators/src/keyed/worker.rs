@@ -128,6 +128,7 @@ impl<L: Keyed> Worker<L> {
         self.last = Some(time.clone());
         self.logic.begin(time, &mut self.states, out);
         self.make_room();
+        self.logic.prepare(time, &mut self.states, updates);
         let mut order = std::mem::take(&mut self.order);
         let place = |(at, (input, _)): (usize, &(L::Input, isize))| Place {
             key: L::key(input),
@@ -158,7 +159,7 @@ impl<L: Keyed> Worker<L> {
     fn make_room(&mut self) {
         let budget = self.bytes_max.saturating_sub(self.logic.overhead());
         let logic = &mut self.logic;
-        self.states.shrink_to(budget, |key, state| logic.evict(key, state));
+        self.states.shrink_to(budget, L::is_pinned, |key, state| logic.evict(key, state));
     }
 
     fn warm(&self, ahead: &[&[Place<L::Key>]], updates: &[(L::Input, isize)]) {

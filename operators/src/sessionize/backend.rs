@@ -45,6 +45,63 @@ pub enum LogChange {
     /// The stored requests are the ones they were; what is derived from them is this now. A log
     /// that keeps stored requests only has nothing to write.
     Derived(Vec<Assigned>),
+    /// Of the retained requests these are retained no longer, and others are retained as well. What
+    /// is derived from those that stay may be another thing now.
+    Exchange {
+        /// Retained until now, each as often as it is named.
+        removed: Vec<Assigned>,
+        /// In this order.
+        added: Vec<Assigned>,
+    },
+}
+
+impl LogChange {
+    /// What takes requests out and adds others.
+    pub(super) fn exchanged(removed: Vec<Assigned>, added: Vec<Assigned>) -> Self {
+        if removed.is_empty() && added.is_empty() {
+            return Self::None;
+        }
+        Self::Exchange { removed, added }
+    }
+}
+
+/// What an epoch does for the backfill of an identity-day that is too large to be made anew at once.
+///
+/// A change of rules on its way through such a day gives all its retained requests once, in pieces,
+/// one an epoch. When [`SessionBackend::backfilled`] has been told that the day is ready, what leaves
+/// is retracted: in an epoch exactly what left in one piece, pieces in their order, and pieces
+/// from which nothing leaves left out. Retractions of such a day carry facts.
+#[derive(Clone, Debug)]
+pub enum BackfillStep {
+    /// A piece of the day's retained requests.
+    Tell(DayKey, Piece),
+    /// The backfill of the day ends here; what was not retracted stays.
+    Drop(DayKey),
+}
+
+/// What came of telling an identity-day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backfilled {
+    /// What leaves can be retracted in pieces.
+    Ready,
+    /// It is to be told once more, from the first piece on: requests share ids, and now it is known
+    /// which.
+    Again,
+    /// What leaves has to be retracted at once.
+    AtOnce,
+}
+
+/// Some of the retained requests of an identity-day as the rules in force see them.
+#[derive(Clone, Debug, Default)]
+pub struct Piece {
+    /// Nothing of the day was told before.
+    pub is_first: bool,
+    /// Everything retained before this epoch has been told with this.
+    pub is_last: bool,
+    /// Requests that stay as they are.
+    pub stays: Vec<Assigned>,
+    /// Requests that will be retracted.
+    pub leaves: Vec<Assigned>,
 }
 
 /// What an epoch does to an identity-day.
@@ -124,6 +181,24 @@ pub trait SessionBackend<T = Epoch> {
     /// the epoch being processed see them (as given, when rules never change).
     fn requests(&mut self, key: DayKey) -> Vec<Assigned>;
 
+    /// Those retained requests of an identity-day in no session that an epoch may retract.
+    fn retractable(&mut self, key: DayKey) -> Vec<Assigned> {
+        self.requests(key)
+    }
+
+    /// Asked at the beginning of an epoch: what it does for large identity-days that are being
+    /// backfilled. A backend that never says that a day is large has nothing to answer.
+    fn backfill(&mut self, time: T) -> Vec<BackfillStep> {
+        let _ = time;
+        Vec::new()
+    }
+
+    /// What came of telling a day, when its last piece was told or it could not go on. That it has to
+    /// be retracted at once may also turn out later, and be said repeatedly.
+    fn backfilled(&mut self, key: DayKey, outcome: Backfilled) {
+        let _ = (key, outcome);
+    }
+
     /// One changed identity-day. Within an epoch at most one for each, ascending.
     fn change(&mut self, time: T, change: DayChange);
 
@@ -181,6 +256,18 @@ impl<B: SessionBackend<Epoch>> SessionBackend<u64> for ByEpoch<B> {
 
     fn requests(&mut self, key: DayKey) -> Vec<Assigned> {
         self.0.requests(key)
+    }
+
+    fn retractable(&mut self, key: DayKey) -> Vec<Assigned> {
+        self.0.retractable(key)
+    }
+
+    fn backfill(&mut self, time: u64) -> Vec<BackfillStep> {
+        self.0.backfill(Epoch(time))
+    }
+
+    fn backfilled(&mut self, key: DayKey, outcome: Backfilled) {
+        self.0.backfilled(key, outcome);
     }
 
     fn change(&mut self, time: u64, change: DayChange) {
@@ -262,6 +349,27 @@ impl IdSet {
     pub fn insert_also(&mut self, id_hash: u64, stored: &[u8]) {
         if self.insert(id_hash, stored) == Known::Other {
             self.push((id_hash, xxhash_rust::xxh3::xxh3_64(stored)));
+        }
+    }
+
+    /// Takes a request away, if it is there.
+    pub(crate) fn remove(&mut self, id_hash: u64, stored: &[u8]) {
+        let entry = (id_hash, xxhash_rust::xxh3::xxh3_64(stored));
+        if let Some(at) = self.few.iter().position(|known| *known == entry) {
+            self.few.swap_remove(at);
+        } else if let Ok(found) = self.others.find_entry(of_both(entry), |known| *known == entry) {
+            found.remove();
+        } else if let Ok(found) = self.many.find_entry(id_hash, |known| *known == entry) {
+            found.remove();
+            // Another one with the id takes its place. Shared ids are few.
+            let other = self.others.iter().find(|known| known.0 == id_hash).copied();
+            if let Some(other) = other {
+                self.others
+                    .find_entry(of_both(other), |known| *known == other)
+                    .map(|it| it.remove())
+                    .ok();
+                self.many.insert_unique(id_hash, other, |entry| entry.0);
+            }
         }
     }
 

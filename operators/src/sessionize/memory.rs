@@ -98,6 +98,13 @@ impl<T> SessionBackend<T> for MemoryState {
             LogChange::None => {}
             LogChange::Append(more) => kept.requests.extend(more),
             LogChange::Replace(all) | LogChange::Derived(all) => kept.requests = all,
+            LogChange::Exchange { removed, added } => {
+                for gone in &removed {
+                    let is = |known: &Assigned| known.stored() == gone.stored();
+                    kept.requests.iter().position(is).map(|at| kept.requests.remove(at));
+                }
+                kept.requests.extend(added);
+            }
         }
         // An old session's start may be the start of another change's new one.
         for old in change.sessions.iter().filter_map(|change| change.old.as_ref()) {

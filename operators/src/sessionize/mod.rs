@@ -17,6 +17,7 @@
 //! output is [hydrated](crate::keyed::Hydrated).
 
 pub mod backend;
+mod backfill;
 #[cfg(feature = "engine")]
 pub mod batch;
 #[cfg(not(feature = "engine"))]
@@ -35,6 +36,7 @@ pub mod memory;
 pub mod operator;
 pub mod own;
 mod rebuild;
+mod sharing;
 #[cfg(feature = "engine")]
 pub mod spill;
 #[cfg(not(feature = "engine"))]
@@ -60,7 +62,8 @@ use crate::summary::Summary;
 use crate::time::{Day, Epoch, EventTime};
 use crate::totals::Totals;
 use backend::{
-    DayChange, DayKey, EpochCounts, FullBackend, Known, LogChange, SessionBackend, SessionChange,
+    Backfilled, DayChange, DayKey, EpochCounts, FullBackend, Known, LogChange, SessionBackend,
+    SessionChange,
 };
 use by_session::BySession;
 use dispute::Dispute;
@@ -201,6 +204,19 @@ impl<B: SessionBackend<T>, T: Clone + Ord> Keyed for SessionLogic<B, T> {
         }
     }
 
+    fn prepare(
+        &mut self,
+        time: &T,
+        states: &mut Cache<DayKey, DayState>,
+        updates: &mut Vec<(Assigned, isize)>,
+    ) {
+        self.backfill(time, states, updates);
+    }
+
+    fn is_pinned(state: &DayState) -> bool {
+        state.backfill.is_some()
+    }
+
     fn load(&mut self, key: &DayKey) -> DayState {
         if key.identity.is_unassigned() {
             return DayState::default();
@@ -237,16 +253,20 @@ impl<B: SessionBackend<T>, T: Clone + Ord> Keyed for SessionLogic<B, T> {
         let (log, sessions) = if key.identity.is_unassigned() {
             (self.retain_only(key, group), SmallVec::new())
         } else {
-            let changed = if !only_inserts(state, group) {
-                None
-            } else if state.dispute.is_some() {
-                self.settle(key, state, group)
-            } else if self.ids_are_new(key, state, group) {
-                Some(self.insert(key, state, group))
+            let backfill = state.backfill.as_ref();
+            let is_backfilled = backfill.is_some();
+            let changed = if backfill.is_some_and(|backfill| backfill.is_told()) {
+                self.told_day(state, group)
             } else {
-                None
+                self.grow(key, state, group)
             };
-            changed.unwrap_or_else(|| self.rebuild(key, state, group))
+            changed.unwrap_or_else(|| {
+                state.backfill = None;
+                if is_backfilled {
+                    self.backend.backfilled(key, Backfilled::AtOnce);
+                }
+                self.rebuild(key, state, group)
+            })
         };
         self.work.by_session.drain_into(&mut out.requests);
         for change in &sessions {
@@ -341,6 +361,26 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
         }
     }
 
+    /// Adds requests to what is there. None, with nothing changed: the day must be recomputed.
+    fn grow(
+        &mut self,
+        key: DayKey,
+        state: &mut DayState,
+        group: &mut Group<'_>,
+    ) -> Option<(LogChange, Changed)> {
+        if group.iter().any(|(_, diff)| *diff != 1) {
+            return None;
+        }
+        if state.dispute.is_some() {
+            return self.settle(key, state, group);
+        }
+        if !self.ids_are_new(key, state, group) {
+            return None;
+        }
+        self.tell_new(key, state, group);
+        Some(self.insert(key, state, group))
+    }
+
     /// Requests that are in no session: only the log knows them.
     fn retain_only(&mut self, key: DayKey, group: &mut Group<'_>) -> LogChange {
         let taken = take(group);
@@ -348,8 +388,8 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
             self.work.counts.inserted += taken.len() as u64;
             return LogChange::Append(taken.into_iter().map(|(item, _)| item).collect());
         }
-        let before = self.backend.requests(key);
-        rebuild::apply(before, taken, false, &mut self.work.counts).log_change()
+        let before = self.backend.retractable(key);
+        rebuild::apply(before, taken, false, &mut self.work.counts).log_exchange()
     }
 
     /// Whether no event has the explicit id of another request; if so, `work.kept` are those that
@@ -391,6 +431,12 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
     ) -> (LogChange, Changed) {
         let Work { kept, edits, totals, texts, counts, by_session } = &mut self.work;
         let mut log = Vec::with_capacity(kept.len());
+        let known = state.gap_ms();
+        let given = kept.iter().map(|place| group.get(*place).0.gap_ms);
+        let gap_ms = given.chain(known).max().unwrap_or_default();
+        if known.is_some_and(|known| known < gap_ms) {
+            state.widen(gap_ms, edits);
+        }
         for &place in &*kept {
             let item = &mut group.get_mut(place).0;
             let Ok(facts) = item.facts() else {
@@ -399,9 +445,9 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
             };
             let new = |known: Option<&Arc<Identity>>| {
                 let identity = known.map_or_else(|| own(item, texts), Arc::clone);
-                empty_session(identity, item, item.gap_ms)
+                empty_session(identity, item, gap_ms)
             };
-            let session = state.session_at(item.ts, item.gap_ms, edits, new);
+            let session = state.session_at(item.ts, gap_ms, edits, new);
             let app = session.summary.add_noting(&facts, Field::App);
             totals.request(item.ts, app.as_ref(), &facts, 1);
             log.push(mem::replace(item, nothing()));
@@ -425,6 +471,10 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
     ) -> Option<(LogChange, Changed)> {
         let Work { edits, totals, texts, counts, by_session, .. } = &mut self.work;
         let gap_ms = group.first().0.gap_ms;
+        let is_other = |(item, _): &(Assigned, isize)| item.gap_ms != gap_ms;
+        if state.gap_ms().is_some_and(|known| known != gap_ms) || group.iter().any(is_other) {
+            return None;
+        }
         let requests = group.positions().map(|place| (place, &group.get(place).0));
         let settled = dispute::settle(state, requests)?;
         for request in &settled.came {
@@ -489,19 +539,13 @@ impl<B: SessionBackend<T>, T: Clone + Ord> SessionLogic<B, T> {
             > counted.iter().copied().filter(explicit).count();
         state.dispute = shared.then(|| Box::new(Dispute::of(&counted)));
         let mut changes = SmallVec::new();
-        state.replace(sessions, &mut changes);
+        state.replace(sessions.into_iter().map(Arc::new).collect(), &mut changes);
         if self.wants_requests {
             by_session.add_all(state, &counted);
         }
         (state.ids, state.ids_loaded) = (mem::take(&mut retained.ids), true);
         (retained.log_change(), changes)
     }
-}
-
-/// Whether the group's events are plain insertions, under the gap in force.
-fn only_inserts(state: &DayState, group: &Group<'_>) -> bool {
-    let gap_ms = state.gap_ms().unwrap_or(group.first().0.gap_ms);
-    group.iter().all(|(item, diff)| *diff == 1 && item.gap_ms == gap_ms)
 }
 
 /// Takes the events of a group out of their epoch.

@@ -24,6 +24,8 @@ pub(super) struct Retained {
     pub after: Vec<Assigned>,
     /// Explicit ids of `after`.
     pub ids: IdSet,
+    /// Requests that are retained no longer, and such that are retained as well.
+    exchanged: (Vec<Assigned>, Vec<Assigned>),
     same_stored: bool,
 }
 
@@ -50,7 +52,7 @@ pub(super) fn apply(
     let mut after = Vec::with_capacity(before.len());
     for assigned in &before {
         if retracted(assigned) {
-            removed.push(assigned.stored());
+            removed.push(assigned.clone());
         } else {
             after.push(assigned.clone());
             if assigned.id_hash != 0 {
@@ -73,19 +75,24 @@ pub(super) fn apply(
                 }
                 ids.insert_also(assigned.id_hash, assigned.stored());
             }
-            added.push(assigned.stored());
+            added.push(assigned.clone());
             after.push(assigned.clone());
         }
     }
     counts.unmatched += retract.values().map(|left| *left as u64).sum::<u64>();
-    removed.sort_unstable();
-    added.sort_unstable();
-    let same_stored = removed == added;
+    let exchanged = (removed, added);
+    let stored = |requests: &[Assigned]| {
+        let mut stored: Vec<_> =
+            requests.iter().map(|one| one.payload.slice(one.head_len as usize..)).collect();
+        stored.sort_unstable();
+        stored
+    };
+    let same_stored = stored(&exchanged.0) == stored(&exchanged.1);
     if !same_stored {
-        counts.removed += removed.len() as u64;
-        counts.inserted += added.len() as u64;
+        counts.removed += exchanged.0.len() as u64;
+        counts.inserted += exchanged.1.len() as u64;
     }
-    Retained { before, after, ids, same_stored }
+    Retained { before, after, ids, exchanged, same_stored }
 }
 
 /// Counts a duplicate where it came from.
@@ -103,7 +110,19 @@ impl Retained {
         match self.same_stored {
             true if after.is_empty() => LogChange::None,
             true => LogChange::Derived(after),
+            // What stays need not be written again.
+            false if self.exchanged.0.is_empty() => {
+                LogChange::exchanged(Vec::new(), mem::take(&mut self.exchanged.1))
+            }
             false => LogChange::Replace(after),
+        }
+    }
+
+    /// What the log of requests in no session is told, of which nothing is derived.
+    pub fn log_exchange(self) -> LogChange {
+        match self.same_stored {
+            true => LogChange::None,
+            false => LogChange::exchanged(self.exchanged.0, self.exchanged.1),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::backend::{IdSet, SessionChange, Sessions};
+use super::backfill::Backfill;
 use super::codec::HotDay;
 use super::dispute::{Dispute, Timeline};
 use crate::facts::{Assigned, Facts, NO_GAP};
@@ -29,6 +30,8 @@ pub struct DayState {
     pub(super) ids_loaded: bool,
     /// Which requests count, where several have one explicit id.
     pub(super) dispute: Option<Box<Dispute>>,
+    /// A change of rules that takes the day in pieces. The state is not forgotten meanwhile.
+    pub(super) backfill: Option<Box<Backfill>>,
     session_bytes: usize,
 }
 
@@ -67,7 +70,7 @@ impl DayState {
         let ids_loaded = sessions.is_empty();
         let clean = |session| Slot { session, touch: Touch::Clean };
         let slots = sessions.into_iter().map(clean).collect();
-        Self { slots, ids: IdSet::default(), ids_loaded, dispute: None, session_bytes }
+        Self { slots, ids_loaded, session_bytes, ..Self::default() }
     }
 
     /// What a spill had. Complete ids stay complete.
@@ -79,7 +82,7 @@ impl DayState {
         state
     }
 
-    /// What a spill keeps of it, at the end of an epoch.
+    /// All that is worth keeping, at the end of an epoch.
     pub(super) fn into_hot_day(self) -> HotDay {
         let sessions = self.slots.into_iter().map(|slot| slot.session).collect();
         HotDay { sessions, ids: self.ids_loaded.then_some(self.ids) }
@@ -124,7 +127,8 @@ impl DayState {
     /// Approximate bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         let dispute = self.dispute.as_ref().map_or(0, |dispute| dispute.heap_bytes());
-        size_of::<Self>() + self.session_bytes + self.ids.heap_bytes() + dispute
+        let backfill = self.backfill.as_ref().map_or(0, |backfill| backfill.heap_bytes());
+        size_of::<Self>() + self.session_bytes + self.ids.heap_bytes() + dispute + backfill
     }
 
     /// The session a request at `ts` belongs to, extended to it: a neighbour, the two neighbours
@@ -159,6 +163,24 @@ impl DayState {
         session.start = session.start.min(ts);
         session.end = session.end.max(ts);
         session
+    }
+
+    /// Raises the gap in force, which joins what is nearer now. Sessions of a greater gap follow from
+    /// those of a lesser one, whatever their requests are.
+    pub(super) fn widen(&mut self, gap_ms: u32, edits: &mut Edits) {
+        let mut at = 0;
+        while at < self.slots.len() {
+            let near = |slots: &[Slot]| {
+                let next = slots.get(at + 1)?;
+                Some(within_gap(slots[at].session.end, next.session.start, gap_ms))
+            };
+            while near(&self.slots) == Some(true) {
+                self.merge_with_next(at, edits);
+            }
+            let start = self.slots[at].session.start;
+            self.slots[at].edit(start, edits).gap_ms = gap_ms;
+            at += 1;
+        }
     }
 
     fn merge_with_next(&mut self, at: usize, edits: &mut Edits) {
@@ -282,7 +304,7 @@ impl DayState {
     /// were stay the same allocation.
     pub(super) fn replace(
         &mut self,
-        new: Vec<Session>,
+        new: Vec<Arc<Session>>,
         changes: &mut SmallVec<[SessionChange; 1]>,
     ) {
         let old: Vec<_> = mem::take(&mut self.slots).into_iter().map(|slot| slot.session).collect();
@@ -293,12 +315,11 @@ impl DayState {
             }
             let overlapped = old.next_if(|old| old.start <= session.end);
             let session = match overlapped {
-                Some(same) if *same == session => same,
+                Some(same) if same == session => same,
                 old => {
-                    session.summary.breakdown.anchor(session.start, session.end);
-                    let new = Arc::new(session);
-                    changes.push(SessionChange { old, new: Some(Arc::clone(&new)) });
-                    new
+                    anchor(&mut session, old.as_deref());
+                    changes.push(SessionChange { old, new: Some(Arc::clone(&session)) });
+                    session
                 }
             };
             self.slots.push(Slot { session, touch: Touch::Clean });
@@ -314,6 +335,17 @@ impl DayState {
             self.session_bytes =
                 (self.session_bytes + bytes(&change.new)).saturating_sub(bytes(&change.old));
         }
+    }
+}
+
+/// Names the parts of a large session as those of the one it takes the place of, where that can be,
+/// so that only parts that differ are written.
+fn anchor(session: &mut Arc<Session>, old: Option<&Session>) {
+    if session.summary.breakdown.is_large() {
+        let session = Arc::make_mut(session);
+        let (start, end, breakdown) = (session.start, session.end, &mut session.summary.breakdown);
+        breakdown.anchor_as(old.map(|old| &old.summary.breakdown));
+        breakdown.anchor(start, end);
     }
 }
 

@@ -47,6 +47,11 @@ impl Req {
     }
 
     pub fn assigned(&self) -> Assigned {
+        self.labelled("")
+    }
+
+    /// With a business flow, if it has a name: what rules may change without moving the request.
+    pub fn labelled(&self, flow: &str) -> Assigned {
         let words = IdentityText {
             namespace: NAMESPACE,
             value: &self.who,
@@ -69,6 +74,7 @@ impl Req {
             Fact::new(Field::App, self.app()),
             Fact::new(Field::Endpoint, &endpoint),
         ];
+        facts.extend((!flow.is_empty()).then(|| Fact::new(Field::Flow, flow)));
         facts.extend((0..numbers.detections).map(|_| Fact::new(Field::Attack, "sqli")));
         let mut payload = Vec::new();
         encode_head(&mut payload, words, &numbers, &facts);
