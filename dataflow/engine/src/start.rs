@@ -486,6 +486,6 @@ pub(crate) fn still(settings: Settings) -> Arc<Context> {
     let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
     let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
     let lineage = settings.store.lineage().clone();
-    let place = Place { shape: None, silent: None, lineage };
+    let place = Place { shape: None, silent: None, lineage, regroup: None };
     Arc::new(context(settings, &known, &sources, &compiled, place).unwrap())
 }
