@@ -40,8 +40,8 @@ export class LiveSet<R extends Row> {
   #waiting = new Set<string>();
   /** The latest start among the rows that were loaded. */
   #newest = "";
-  #held: Changes<R>[] = [];
-  #heldIds = new Set<string>();
+  /** What a pause holds back, as one change; so a long pause takes no more room than the list. */
+  #held: Held<R> | null = null;
   #paused = false;
   #listeners = new Set<() => void>();
   #version = 0;
@@ -56,7 +56,7 @@ export class LiveSet<R extends Row> {
   /** New matches that wait. */
   waiting = (): number => this.#waiting.size;
   /** Sessions whose changes a pause holds back. */
-  held = (): number => this.#heldIds.size;
+  held = (): number => (this.#held ? this.#held.added.size + this.#held.updated.size + this.#held.removed.size : 0);
   paused = (): boolean => this.#paused;
   version = (): number => this.#version;
 
@@ -66,8 +66,7 @@ export class LiveSet<R extends Row> {
       this.#entries.clear();
       this.#keys.clear();
       this.#waiting.clear();
-      this.#held = [];
-      this.#heldIds.clear();
+      this.#held = null;
       this.#newest = "";
     }
     const order: string[] = [];
@@ -93,21 +92,17 @@ export class LiveSet<R extends Row> {
   resume(): void {
     this.#paused = false;
     const held = this.#held;
-    this.#held = [];
-    this.#heldIds.clear();
-    for (const changes of held) this.#apply(changes);
+    this.#held = null;
+    if (held) {
+      const removed = [...held.removed].map((id) => ({ id }));
+      this.#apply({ ...held, added: [...held.added.values()], updated: [...held.updated.values()], removed });
+    }
     this.#told();
   }
 
   change(changes: Changes<R>): void {
     if (this.#paused) {
-      // A snapshot is the whole state: what was held before it no longer matters.
-      if (changes.snapshot) {
-        this.#held = [];
-        this.#heldIds.clear();
-      }
-      this.#held.push(changes);
-      for (const { id } of [...changes.added, ...changes.updated, ...changes.removed]) this.#heldIds.add(id);
+      this.#held = hold(this.#held, changes);
     } else {
       this.#apply(changes);
     }
@@ -157,6 +152,38 @@ export class LiveSet<R extends Row> {
     this.#version += 1;
     for (const listener of this.#listeners) listener();
   }
+}
+
+interface Held<R extends Row> {
+  readonly snapshot: boolean;
+  readonly truncated: boolean;
+  readonly added: Map<string, R>;
+  readonly updated: Map<string, R>;
+  readonly removed: Set<string>;
+}
+
+/** `held`, and then `changes`, as one. A snapshot is the whole state: what was before it is forgotten. */
+function hold<R extends Row>(held: Held<R> | null, changes: Changes<R>): Held<R> {
+  const { snapshot, truncated } = changes;
+  const all =
+    held && !snapshot
+      ? held
+      : { snapshot, truncated, added: new Map(), updated: new Map(), removed: new Set<string>() };
+  for (const { id } of changes.removed) {
+    all.added.delete(id);
+    all.updated.delete(id);
+    all.removed.add(id);
+  }
+  for (const row of changes.added) {
+    all.removed.delete(row.id);
+    all.updated.delete(row.id);
+    all.added.set(row.id, row);
+  }
+  for (const row of changes.updated) {
+    all.removed.delete(row.id);
+    (all.added.has(row.id) ? all.added : all.updated).set(row.id, row);
+  }
+  return all;
 }
 
 /** A late request changes where a session begins and so its id: the one of the same identity that

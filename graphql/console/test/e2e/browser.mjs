@@ -51,21 +51,17 @@ export async function open(browser, base, path, options = {}) {
   };
 }
 
-/** What axe finds against WCAG 2.2 AA and its own best practices. */
-export async function violations(page) {
+const STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What axe finds against WCAG 2.2 AA and its own best practices; `colours`: only what a theme changes. */
+export async function violations(page, colours = false) {
   await page.evaluate(axe);
-  const { violations: found } = await page.evaluate(() =>
-    globalThis.axe.run(document, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }),
-  );
-  return found.map(
-    ({ id, nodes }) =>
-      `${id}: ${nodes
-        .slice(0, 3)
-        .map(
-          ({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary.replaceAll(/\s+/g, " ").slice(0, 200)}`,
-        )
-        .join(" | ")}`,
-  );
+  const runOnly = colours ? { type: "rule", values: ["color-contrast"] } : STANDARDS;
+  const { violations: found } = await page.evaluate((only) => globalThis.axe.run(document, { runOnly: only }), runOnly);
+  return found.map(({ id, nodes }) => {
+    const told = nodes
+      .slice(0, 3)
+      .map(({ html, failureSummary }) => `${html} ${failureSummary}`.replaceAll(/\s+/g, " ").slice(0, 400));
+    return `${id}: ${told.join(" | ")}`;
+  });
 }

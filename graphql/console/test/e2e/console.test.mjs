@@ -390,6 +390,29 @@ test("a server that is killed and comes back is told, and nothing is lost or mov
   await close({ lost: true });
 });
 
+test("under a flood only the rows that are shown are followed, and the page says so", async () => {
+  await server.push([request("calm")]);
+  const { page, close } = await open(browser, server.base, "/sessions");
+  const row = rows(page).filter({ hasText: "calm" });
+  await row.waitFor();
+  let wave = 0;
+  await eventually("the page to say that it is busy", async () => {
+    wave += 1;
+    await server.push(Array.from({ length: 500 }, (_, n) => request(`flood-${wave}-${n}`)));
+    await page.waitForTimeout(500);
+    return page.getByRole("button", { name: /Very busy/ }).isVisible();
+  });
+  await server.push([request("calm")]);
+  await eventually("the row to be current", async () => /\b2\b/.test(await row.innerText()));
+  await page.getByRole("button", { name: /Very busy/ }).click();
+  await rows(page)
+    .filter({ hasText: `flood-${wave}-` })
+    .first()
+    .waitFor();
+  assert.equal(await page.getByRole("button", { name: /Very busy/ }).count(), 0);
+  await close();
+});
+
 test("no data, no match and no session are told apart", async () => {
   const { page, close } = await open(browser, server.base, "/sessions?q=user%3Anobody-has-this-name");
   await page.getByRole("heading", { name: "No session matches" }).waitFor();
@@ -431,7 +454,7 @@ test("axe finds nothing on any screen in either theme, and nothing is wider than
         await page.setViewportSize({ width: 1440, height: 900 });
         await page.goto(server.base + path);
         await ready(page).first().waitFor();
-        wrong.push(...(await violations(page)).map((text) => `${theme} ${path}: ${text}`));
+        wrong.push(...(await violations(page, theme === "dark")).map((text) => `${theme} ${path}: ${text}`));
         await page.setViewportSize({ width: 320, height: 720 });
         await eventually(`${theme} ${path} to be no wider than 320 px`, () =>
           page.evaluate(() =>
@@ -443,7 +466,7 @@ test("axe finds nothing on any screen in either theme, and nothing is wider than
       await page.goto(`${server.base}/rules`);
       await page.getByRole("button", { name: "Edit bearer" }).click();
       await page.getByRole("dialog").waitFor();
-      wrong.push(...(await violations(page)).map((text) => `${theme} dialog: ${text}`));
+      wrong.push(...(await violations(page, theme === "dark")).map((text) => `${theme} dialog: ${text}`));
       await close();
     }),
   );

@@ -47,7 +47,7 @@ export function Sessions() {
   const wrong = bads(filter);
   const span = resolve(range, Date.now());
   const valid = wrong.length === 0 && span !== null;
-  const { set, query, reload, first } = useSessions({ text, filter, range, sort: view.sort, valid });
+  const { set, query, reload, first, busy } = useSessions({ text, filter, range, sort: view.sort, valid });
   const order = useSyncExternalStore(set.subscribe, set.order);
   const waiting = useSyncExternalStore(set.subscribe, set.waiting);
   const columns = chosen(view.cols);
@@ -109,7 +109,17 @@ export function Sessions() {
       <div className="row spread under">
         <Count asked={first?.asked} shown={order.length} valid={valid} />
         {wrong.length > 0 && order.length > 0 && <span className="badge bad">The rows are of the filter before</span>}
-        {waiting > 0 && (
+        {busy && (
+          <button
+            type="button"
+            className="pill"
+            onClick={() => void showNew()}
+            title="So much changes that only the rows that are shown are followed"
+          >
+            Very busy: new sessions are not counted · refresh
+          </button>
+        )}
+        {waiting > 0 && !busy && (
           <button type="button" className="primary pill" onClick={() => void showNew()}>
             {count(waiting)} new {waiting === 1 ? "session" : "sessions"} · show
           </button>

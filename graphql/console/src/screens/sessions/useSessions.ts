@@ -14,6 +14,13 @@ import { announce } from "../../ui/announce";
 import type { SessionRow } from "./columns";
 import { orderOf } from "./columns";
 
+/** Changes in one event, above which a feed of everything is too much for a page: three times in a row,
+ * and only the rows that are shown are followed. */
+const BUSY = 400;
+const BUSY_TIMES = 3;
+/** Rows that are followed then. */
+const FOLLOWED = 200;
+
 /** Sessions of a page. */
 export const PAGE = 100;
 
@@ -91,29 +98,54 @@ export function useSessions({ text, filter, range, sort, valid }: Asked) {
   }, [paused, set]);
   useEffect(() => set.subscribe(() => controlStore.set({ held: set.held() })), [set]);
 
+  // Whether all that match are followed, or so much changes that only the rows that are shown are.
+  const [busy, setBusy] = useState(false);
   useEffect(() => {
     if (!first) return;
     let since: string | null = first.epochToken;
     let stop: (() => void) | undefined;
-    const done = whileSeen((seen) => {
+    let times = 0;
+    let some = false;
+    setBusy(false);
+    const followed = (): SessionFilter | null => {
+      if (!some) return first.asked ?? null;
+      const session = set
+        .order()
+        .slice(0, FOLLOWED)
+        .flatMap((row) => set.entry(row)?.row.id ?? []);
+      return first.asked ? { and: [first.asked, { session }] } : { session };
+    };
+    const follow = () => {
       stop?.();
-      stop = undefined;
-      if (!seen) return;
       stop = subscribe(
         SessionChangesDocument,
-        () => ({ filter: first.asked ?? null, since, snapshot: PAGE, intervalMs: 1000 }),
+        () => ({ filter: followed(), since, snapshot: some ? FOLLOWED : PAGE, intervalMs: 1000 }),
         {
           next: ({ sessionChanges }) => {
             since = sessionChanges.epochToken;
             const before = set.waiting();
-            set.change(sessionChanges);
+            set.change(some ? { ...sessionChanges, truncated: true } : sessionChanges);
             if (set.waiting() > before) announce(`${set.waiting()} new sessions`);
+            const many = sessionChanges.added.length + sessionChanges.updated.length > BUSY;
+            times = many && !sessionChanges.snapshot ? times + 1 : 0;
+            if (times >= BUSY_TIMES && !some) {
+              some = true;
+              setBusy(true);
+              follow();
+            }
           },
           refused: (error) => {
             if (error.code === "UNKNOWN_EPOCH") since = null;
           },
         },
       );
+    };
+    const done = whileSeen((seen) => {
+      if (seen) follow();
+      else {
+        stop?.();
+        stop = undefined;
+      }
     });
     return () => {
       done();
@@ -127,5 +159,5 @@ export function useSessions({ text, filter, range, sort, valid }: Asked) {
     queries.setQueryData(key, { pages: [page], pageParams: [null] });
   }, [begin, sort, queries, key]);
 
-  return { set, query, reload, first };
+  return { set, query, reload, first, busy };
 }
