@@ -71,7 +71,8 @@ async fn the_page_can_run_nothing_but_its_own_files() {
     assert_eq!(answer.headers["x-frame-options"], "DENY");
     assert_eq!(answer.headers["cache-control"], "no-cache");
     let page = answer.body.as_str().unwrap();
-    let script = page.split('"').find(|part| part.starts_with("/assets/")).unwrap();
+    let is_script = |part: &&str| part.starts_with("/assets/") && part.ends_with(".js");
+    let script = page.split('"').find(is_script).unwrap();
     let script = ask(Method::GET, script, "*/*").await;
     assert_eq!(script.status.as_u16(), 200);
     assert!(script.headers["cache-control"].to_str().unwrap().contains("immutable"));

@@ -4,6 +4,7 @@ const KEYS = [
   ["/", "Go to the filter"],
   ["j, k", "Next, previous row"],
   ["Enter", "Open the row"],
+  ["i, o", "Only the identity of the row, all but it"],
   ["Esc", "Close what is open"],
   ["p", "Pause, go on"],
   ["n", "Show the new sessions"],

@@ -97,6 +97,15 @@ test("an analyst finds, reads and comes back by keyboard alone", async () => {
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press("j");
   await page.keyboard.press("j");
+  await page.keyboard.press("o");
+  await page.waitForURL(/-value/);
+  await page.goBack();
+  await page.waitForURL((url) => !/-value/.test(url.href));
+  await rows(page).first().waitFor();
+  await eventually("the focus to be in the list", async () => {
+    await page.keyboard.press("j");
+    return page.evaluate(() => document.activeElement.hasAttribute("data-key"));
+  });
   const chosen = await page.evaluate(() => document.activeElement.getAttribute("data-key"));
   assert.ok(chosen, "a row has the focus");
   await page.keyboard.press("Enter");
@@ -398,7 +407,7 @@ test("under a flood only the rows that are shown are followed, and the page says
   let wave = 0;
   await eventually("the page to say that it is busy", async () => {
     wave += 1;
-    await server.push(Array.from({ length: 500 }, (_, n) => request(`flood-${wave}-${n}`)));
+    await server.push(Array.from({ length: 1500 }, (_, n) => request(`flood-${wave}-${n}`)));
     await page.waitForTimeout(500);
     return page.getByRole("button", { name: /Very busy/ }).isVisible();
   });

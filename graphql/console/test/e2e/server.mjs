@@ -18,7 +18,7 @@ const freePort = () =>
   });
 
 /** Waits until `ready` answers something, and answers that. */
-export async function eventually(what, ready, ms = 20_000) {
+export async function eventually(what, ready, ms = 45_000) {
   const end = Date.now() + ms;
   let last;
   while (Date.now() < end) {

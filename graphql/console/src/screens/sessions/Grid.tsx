@@ -22,6 +22,8 @@ interface Props {
   context: Context;
   sort: { column: SessionColumn; descending: boolean };
   changeSort: (sort: string) => void;
+  /** Narrows the filter to the identity of a row, or excludes it. */
+  pivot: (row: SessionRow, exclude: boolean) => void;
   busy: boolean;
   more: (() => void) | undefined;
   loadingMore: boolean;
@@ -42,7 +44,7 @@ const useNarrow = () => {
 };
 
 export function Grid(props: Props) {
-  const { set, columns, context, sort, changeSort, busy, more, loadingMore, place, total } = props;
+  const { set, columns, context, sort, changeSort, pivot, busy, more, loadingMore, place, total } = props;
   const order = useSyncExternalStore(set.subscribe, set.order);
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
@@ -97,9 +99,16 @@ export function Grid(props: Props) {
   }, []);
 
   const inGrid = () => scroller.current?.contains(document.activeElement) ?? false;
+  const pivotAt = (exclude: boolean) => {
+    const key = inGrid() ? order[at] : undefined;
+    const row = key === undefined ? undefined : set.entry(key)?.row;
+    if (row) pivot(row, exclude);
+  };
   useKeys({
     j: () => go(inGrid() ? at + 1 : at),
     k: () => go(inGrid() ? at - 1 : at),
+    i: () => pivotAt(false),
+    o: () => pivotAt(true),
   });
   const keyDown = (event: React.KeyboardEvent) => {
     const moves: Record<string, number> = {

@@ -7,7 +7,7 @@ import { ask } from "../../api/client";
 import { SessionCountDocument } from "../../api/generated";
 import { parse } from "../../filter/parse";
 import { print } from "../../filter/print";
-import { bads } from "../../filter/tree";
+import { bads, negate, ofSession } from "../../filter/tree";
 import { count, useTimes } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { frozen, isRolling, resolve } from "../../lib/range";
@@ -136,6 +136,10 @@ export function Sessions() {
           columns={columns}
           context={context}
           sort={orderOf(view.sort)}
+          pivot={(row, exclude) => {
+            const node = ofSession("value", row.identity.value);
+            change({ q: print([...filter, exclude ? negate(node) : node]) });
+          }}
           changeSort={(sort) => change({ sort: sort === "-start" ? undefined : sort })}
           busy={query.isFetching && query.isPlaceholderData}
           more={query.hasNextPage ? () => void query.fetchNextPage() : undefined}
