@@ -29,7 +29,9 @@ export async function open(browser, base, path, options = {}) {
   page.setDefaultTimeout(30_000);
   page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
   page.on("console", (message) => {
-    if (message.type() === "error") wrong.push(`console: ${message.text()}`);
+    // A busy server may ask to try again, and the page does.
+    const again = /status of 503/.test(message.text());
+    if (message.type() === "error" && !again) wrong.push(`console: ${message.text()}`);
   });
   page.on("request", (request) => {
     const url = request.url();

@@ -14,10 +14,10 @@ import { announce } from "../../ui/announce";
 import type { SessionRow } from "./columns";
 import { orderOf } from "./columns";
 
-/** Changes in one event, above which a feed of everything is too much for a page: three times in a row,
- * and only the rows that are shown are followed. */
+/** Changes in one event, above which a feed of everything is too much for a page. Such an event counts
+ * two, a calm one takes one back; at this sum only the rows that are shown are followed. */
 const BUSY = 400;
-const BUSY_TIMES = 3;
+const BUSY_SUM = 5;
 /** Rows that are followed then. */
 const FOLLOWED = 200;
 
@@ -104,7 +104,8 @@ export function useSessions({ text, filter, range, sort, valid }: Asked) {
     if (!first) return;
     let since: string | null = first.epochToken;
     let stop: (() => void) | undefined;
-    let times = 0;
+    let sum = 0;
+    let told = false;
     let some = false;
     setBusy(false);
     const followed = (): SessionFilter | null => {
@@ -126,9 +127,12 @@ export function useSessions({ text, filter, range, sort, valid }: Asked) {
             const before = set.waiting();
             set.change(some ? { ...sessionChanges, truncated: true } : sessionChanges);
             if (set.waiting() > before) announce(`${set.waiting()} new sessions`);
-            const many = sessionChanges.added.length + sessionChanges.updated.length > BUSY;
-            times = many && !sessionChanges.snapshot ? times + 1 : 0;
-            if (times >= BUSY_TIMES && !some) {
+            // A snapshot after other events: this page could not keep up.
+            const changed = sessionChanges.added.length + sessionChanges.updated.length;
+            const many = sessionChanges.snapshot ? told : changed > BUSY;
+            told = true;
+            sum = Math.max(0, sum + (many ? 2 : -1));
+            if (sum >= BUSY_SUM && !some) {
               some = true;
               setBusy(true);
               follow();
