@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { budget } from "./budget.mjs";
 
@@ -19,8 +19,9 @@ function step(name, act) {
   if (wrong) failed += 1;
 }
 
-const run = (program, ...given) =>
-  spawnSync(program, given, { cwd: home, stdio: "inherit", env: { ...process.env, NO_COLOR: "1" } }).status !== 0;
+// The tools run on the Node that runs this, which need not be the machine's.
+const env = { ...process.env, NO_COLOR: "1", PATH: dirname(process.execPath) + delimiter + process.env.PATH };
+const run = (program, ...given) => spawnSync(program, given, { cwd: home, stdio: "inherit", env }).status !== 0;
 
 /** Files below a directory, with their bytes. */
 function files(directory, below = "") {
