@@ -407,7 +407,7 @@ test("under a flood only the rows that are shown are followed, and the page says
   let wave = 0;
   await eventually("the page to say that it is busy", async () => {
     wave += 1;
-    await server.push(Array.from({ length: 1500 }, (_, n) => request(`flood-${wave}-${n}`)));
+    await server.push(Array.from({ length: 450 }, (_, n) => request(`flood-${wave}-${n}`)));
     await page.waitForTimeout(500);
     return page.getByRole("button", { name: /Very busy/ }).isVisible();
   });
