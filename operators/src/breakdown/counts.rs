@@ -166,12 +166,20 @@ impl Counts {
             let at = |at: &usize| self.is_fact(*at, fact);
             return Some(hint).filter(at).or_else(|| self.look_up(fact));
         }
-        let (before, after) = self.entries.split_at(hint.min(self.entries.len()));
-        let found = |(at, entry): (usize, &Entry)| {
-            (entry.hash == fact.hash && self.is(at, fact)).then_some(at)
-        };
-        let after = after.iter().enumerate().map(|(at, entry)| (at + before.len(), entry));
-        after.chain(before.iter().enumerate()).find_map(found)
+        let hint = hint.min(self.entries.len());
+        self.scan(hint, self.entries.len(), fact).or_else(|| self.scan(0, hint, fact))
+    }
+
+    /// Looks at the entries from one position up to another. A plain loop: this is the innermost one
+    /// of `sessionize`, and over chained iterators each comparison was a call of a closure.
+    #[inline]
+    fn scan(&self, from: usize, to: usize, fact: &RawFact<'_>) -> Option<usize> {
+        for (at, entry) in (from..to).zip(&self.entries[from..to]) {
+            if entry.hash == fact.hash && self.is(at, fact) {
+                return Some(at);
+            }
+        }
+        None
     }
 
     fn is_fact(&self, at: usize, fact: &RawFact<'_>) -> bool {

@@ -41,6 +41,19 @@ fn colliding(texts: usize) -> Vec<String> {
 }
 
 #[test]
+fn a_value_is_found_wherever_the_search_begins() {
+    for hint in 0..=5 {
+        let mut made = breakdown(numbered(0..4));
+        for text in numbered(0..5) {
+            made.add(Fact::new(FIELD, &text).into(), 1, hint);
+        }
+        let counts: Vec<_> = numbered(0..5).map(|text| made.count(FIELD, &text)).collect();
+        assert_eq!(counts, [2, 2, 2, 2, 1], "from {hint}");
+        assert_eq!(made.facts().count(), 5, "from {hint}");
+    }
+}
+
+#[test]
 fn chosen_values_do_not_meet_in_a_table() {
     let texts = colliding(WHOLE_MAX);
     let made = breakdown(texts.iter().cloned());
