@@ -1,5 +1,5 @@
-//! What each change of the rules takes: the rule as the client writes it, and what makes a repeat or
-//! a change by somebody else harmless.
+//! The inputs of the mutations: the rule as the client writes it, an id that makes a repeat harmless,
+//! and the version the change is meant for.
 
 use async_graphql::InputObject;
 
@@ -11,9 +11,10 @@ use super::scalars::Long;
 /// Adds a rule to its list.
 #[derive(InputObject)]
 pub struct CreateScopeRuleInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The new rule.
     pub rule: ScopeRuleInput,
@@ -24,9 +25,10 @@ pub struct CreateScopeRuleInput {
 /// Replaces a rule.
 #[derive(InputObject)]
 pub struct UpdateScopeRuleInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The rule to replace.
     pub name: String,
@@ -37,9 +39,10 @@ pub struct UpdateScopeRuleInput {
 /// Adds a grouping key.
 #[derive(InputObject)]
 pub struct CreateGroupingKeyInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The new key.
     pub key: GroupingKeyInput,
@@ -50,9 +53,10 @@ pub struct CreateGroupingKeyInput {
 /// Replaces a grouping key.
 #[derive(InputObject)]
 pub struct UpdateGroupingKeyInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The key to replace.
     pub name: String,
@@ -63,9 +67,10 @@ pub struct UpdateGroupingKeyInput {
 /// Adds a context parameter.
 #[derive(InputObject)]
 pub struct CreateContextParameterInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The new parameter.
     pub parameter: ContextParameterInput,
@@ -76,9 +81,10 @@ pub struct CreateContextParameterInput {
 /// Replaces a context parameter.
 #[derive(InputObject)]
 pub struct UpdateContextParameterInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The parameter to replace.
     pub name: String,
@@ -89,9 +95,10 @@ pub struct UpdateContextParameterInput {
 /// Adds a business flow.
 #[derive(InputObject)]
 pub struct CreateFlowInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The new flow.
     pub flow: FlowInput,
@@ -102,9 +109,10 @@ pub struct CreateFlowInput {
 /// Replaces a business flow.
 #[derive(InputObject)]
 pub struct UpdateFlowInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The flow to replace.
     pub name: String,
@@ -115,9 +123,10 @@ pub struct UpdateFlowInput {
 /// Removes the named rule from its list.
 #[derive(InputObject)]
 pub struct DeleteRuleInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The rule to remove.
     pub name: String,
@@ -126,9 +135,10 @@ pub struct DeleteRuleInput {
 /// Puts a list of rules in another order.
 #[derive(InputObject)]
 pub struct ReorderRulesInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// The names of all rules of the list, in the new order.
     pub names: Vec<String>,
@@ -137,9 +147,10 @@ pub struct ReorderRulesInput {
 /// Switches a built-in key on or off.
 #[derive(InputObject)]
 pub struct SetBuiltInKeyInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// Its name, such as `PHPSESSID`.
     pub name: String,
@@ -150,9 +161,10 @@ pub struct SetBuiltInKeyInput {
 /// Replaces the settings.
 #[derive(InputObject)]
 pub struct UpdateSettingsInput {
-    /// Makes a repeat harmless.
+    /// Chosen by the client: a repeat with the same id answers what the first call did, and changes
+    /// nothing.
     pub client_mutation_id: Option<String>,
-    /// Refuse if the rules are at another version.
+    /// Refuses the change with `VERSION_CONFLICT` if the rules are at another version.
     pub expected_version: Option<Long>,
     /// All settings.
     pub settings: SettingsInput,

@@ -62,9 +62,9 @@ pub struct SessionFilter {
 /// A range of event time: from the first instant, up to but without the second.
 #[derive(Clone, Copy, Default, InputObject)]
 pub struct TimeRange {
-    /// Absent: since ever.
+    /// Absent: no lower bound.
     pub from: Option<DateTime>,
-    /// Absent: for ever.
+    /// Absent: no upper bound.
     pub until: Option<DateTime>,
 }
 
@@ -94,7 +94,7 @@ pub struct RequestFilter {
     pub endpoint: Option<Vec<String>>,
     /// Methods.
     pub method: Option<Vec<String>>,
-    /// Response statuses. That no response was seen is no status: see `statusClass`.
+    /// Response statuses. For requests without a response, see `statusClass`.
     pub status: Option<Vec<i32>>,
     /// Classes of the response status.
     pub status_class: Option<Vec<StatusClass>>,

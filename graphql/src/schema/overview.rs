@@ -35,9 +35,9 @@ const APPS_DEFAULT: usize = 100;
 /// A range of event time, in whole minutes.
 #[derive(Clone, Copy, Default, InputObject)]
 pub struct OverviewRange {
-    /// From this instant on, rounded down to a whole minute. Absent: since ever.
+    /// From this instant on, rounded down to a whole minute. Absent: no lower bound.
     pub from: Option<DateTime>,
-    /// Up to, and without, this instant, rounded up to a whole minute. Absent: for ever.
+    /// Up to, and without, this instant, rounded up to a whole minute. Absent: no upper bound.
     pub until: Option<DateTime>,
     /// Minutes of a step of the series, from 1 to a year. Steps shorter than a day are counted from
     /// the begin of each day of the configured zone; steps of whole days are days of that zone, and
@@ -68,12 +68,12 @@ impl Overview {
         Ok(Operation::of(ctx)?.token_of(self.found.epoch.0.into()))
     }
 
-    /// Begin of the range that is summed: a whole minute. None: since ever.
+    /// Begin of the range that is summed: a whole minute. None: no lower bound.
     async fn from(&self) -> Option<DateTime> {
         self.range.0.map(DateTime)
     }
 
-    /// End of the range that is summed, itself not in it: a whole minute. None: for ever.
+    /// End of the range that is summed, itself not in it: a whole minute. None: no upper bound.
     async fn until(&self) -> Option<DateTime> {
         self.range.1.map(DateTime)
     }

@@ -9,7 +9,7 @@ use super::rules::RuleSet;
 use super::scalars::{EpochToken, Long};
 use crate::error::ApiError;
 
-/// What became of a change of the rules.
+/// Result of a change of the rules.
 #[derive(Clone, Debug, Default, SimpleObject)]
 #[graphql(complex)]
 pub struct RuleChangePayload {
@@ -45,7 +45,7 @@ pub struct RuleError {
     pub code: RuleErrorCode,
     /// Where in the rules, by the names of this schema: such as `["grouping", "3", "minLength"]`.
     pub path: Vec<String>,
-    /// In words; for a point with the place and what was expected.
+    /// The reason in words; for a point with the place and what was expected.
     pub message: String,
     /// For `VERSION_CONFLICT` the rules in force, to merge with.
     pub current: Option<RuleSet>,

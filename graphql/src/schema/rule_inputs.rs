@@ -47,10 +47,10 @@ pub struct GroupingKeyInput {
     /// Globs over paths it is limited to; empty: all.
     #[graphql(default)]
     pub paths: Vec<String>,
-    /// Shorter values (in characters) do not work.
+    /// Values shorter than this (in characters) count as absent; 1 to 65536.
     #[graphql(default = 1)]
     pub min_length: i32,
-    /// Values that do not work.
+    /// Values that count as absent.
     #[graphql(default_with = "rules::ignore_default()")]
     pub ignore: Vec<String>,
     /// Whether the value is distinct for each app or host.

@@ -86,9 +86,9 @@ pub struct GroupingKey {
     pub hosts: Vec<String>,
     /// Globs over paths it is limited to; empty: all.
     pub paths: Vec<String>,
-    /// Shorter values (in characters) do not work.
+    /// Values shorter than this (in characters) count as absent.
     pub min_length: Long,
-    /// Values that do not work.
+    /// Values that count as absent.
     pub ignore: Vec<String>,
     /// Whether the value is distinct for each app or host.
     pub per: Per,
@@ -103,7 +103,7 @@ pub struct GroupingKey {
 pub struct BuiltInKey {
     /// Its name, which is also its namespace.
     pub name: &'static str,
-    /// It is tried.
+    /// Whether it is tried.
     pub enabled: bool,
 }
 

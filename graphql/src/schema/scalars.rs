@@ -183,17 +183,17 @@ impl From<usize> for Long {
     }
 }
 
-/// A committed epoch together with which store committed it, to be handed back as it was given:
-/// as `since` or `atLeastEpoch`. Opaque; epochs are compared by their numbers (`epoch`). A store
-/// knows the epochs of its own past only: those of a store that was made anew, of the original of a
-/// restored backup, or of a future that was lost are told apart.
+/// A committed epoch and the store it belongs to. Hand it back as it was given, as `since` or
+/// `atLeastEpoch`; it is opaque, so compare epochs by their numbers (`epoch`). It is only good for
+/// the store and the history it came from: after a store is made again, restored from a backup, or
+/// loses commits, older tokens are known as foreign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochToken(pub lineage::EpochToken);
 
-/// A committed epoch together with which store committed it, to be handed back as it was given:
-/// as `since` or `atLeastEpoch`. Opaque; epochs are compared by their numbers (`epoch`). A store
-/// knows the epochs of its own past only: those of a store that was made anew, of the original of a
-/// restored backup, or of a future that was lost are told apart.
+/// A committed epoch and the store it belongs to. Hand it back as it was given, as `since` or
+/// `atLeastEpoch`; it is opaque, so compare epochs by their numbers (`epoch`). It is only good for
+/// the store and the history it came from: after a store is made again, restored from a backup, or
+/// loses commits, older tokens are known as foreign.
 #[Scalar]
 impl ScalarType for EpochToken {
     fn parse(value: Value) -> InputValueResult<Self> {

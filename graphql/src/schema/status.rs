@@ -226,9 +226,9 @@ pub struct DeadLetter {
     pub offset: Long,
     /// Closed code, such as `bad_json`.
     pub code: String,
-    /// In words.
+    /// The reason in words.
     pub reason: String,
-    /// The record, capped; bytes that are no text are shown as U+FFFD.
+    /// The record, capped; bytes that are not UTF-8 are shown as U+FFFD.
     pub raw: String,
     /// The epoch that refused it.
     pub epoch: Long,

@@ -38,11 +38,11 @@ const INTERVAL_MAX_MS: i32 = 3_600_000;
 /// The same of changes, which are remembered for a time only.
 const CHANGES_INTERVAL_MAX_MS: i32 = 60_000;
 
-/// What changed among the sessions a filter selects, up to and with an epoch. An event that tells of
+/// What changed among the sessions a filter selects, up to and including an epoch. An event that tells of
 /// no session says that nothing changed up to its epoch: resume from it.
 #[derive(SimpleObject)]
 pub struct SessionChanges {
-    /// Up to and with this epoch.
+    /// This epoch and everything before it is told.
     pub epoch: Long,
     /// That epoch, to be handed back: give the last one that was told as `since` to resume.
     pub epoch_token: EpochToken,
