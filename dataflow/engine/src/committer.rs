@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender, select};
 use spoor_operators::time::{Epoch, EventTime};
 
 use crate::cluster::hello::Shape;
 use crate::command::{Closed, Command, PendingChange, PendingPush};
-use crate::mail::{Found, LOOK_AGAIN, Mail, Note};
+use crate::mail::{Found, Mail, Note};
 use crate::open_sessions::OpenSessions;
 use crate::plan::{Findings, Origin, Outcomes};
 use crate::progress::Progress;
@@ -70,7 +70,7 @@ impl Committer {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::error!(%error, "an epoch cannot be committed; stopping");
-                    self.context.fail(error.to_string());
+                    self.context.fate.fail(error.to_string());
                     return;
                 }
             }
@@ -111,7 +111,7 @@ impl Committer {
     /// What every process found out in an epoch, this one included; none when one has failed.
     /// Duplicates of requests that others brought go to them, and theirs of ours come here.
     fn exchange(&self, closed: &Closed, findings: &mut Findings) -> Option<Vec<Found>> {
-        let (epoch, me) = (closed.plan.epoch, self.context.process);
+        let (epoch, me) = (closed.plan.epoch, self.context.place.process);
         let settings = &closed.plan.rules.rules().settings;
         let regroup = closed.plan.regroup.as_ref();
         let mine = Found {
@@ -143,13 +143,9 @@ impl Committer {
 
     /// What another process says; none when somebody has failed.
     fn hear<T>(&self, from: &Receiver<T>) -> Option<T> {
-        loop {
-            match from.recv_timeout(LOOK_AGAIN) {
-                Ok(heard) => return Some(heard),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if self.context.plan.has_failed() => return None,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        select! {
+            recv(from) -> heard => heard.ok(),
+            recv(self.context.plan.failure()) -> _ => None,
         }
     }
 
@@ -264,11 +260,11 @@ impl Committer {
             open_sessions: self.open.count(),
             sources: self.sources.iter().map(|source| source.status(settings)).collect(),
             regroup: plan.regroup.clone().filter(|regroup| !regroup.is_done_by(plan.epoch)),
-            health: Arc::clone(&context.health),
-            hot: Arc::clone(&context.hot),
-            hot_bytes_max: context.hot_bytes_max,
-            workers: context.workers,
-            clock: Arc::clone(&context.clock),
+            health: Arc::clone(&context.gauges.health),
+            hot: Arc::clone(&context.gauges.hot),
+            hot_bytes_max: context.choices.hot_bytes_max,
+            workers: context.place.workers,
+            clock: Arc::clone(&context.gauges.clock),
         };
         context.publish(standing, &plan.rules, findings.changes)
     }

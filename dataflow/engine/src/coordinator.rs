@@ -168,7 +168,7 @@ impl Coordinator {
             Role::Leader(followers) => !followers.reading.is_empty() || followers.want,
             Role::Alone => false,
         };
-        let drained = self.context.ends_with_sources
+        let drained = self.context.choices.ends_with_sources
             && self.live_sources == 0
             && !others_read
             && self.channels.inputs.is_empty()
@@ -193,12 +193,12 @@ impl Coordinator {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= self.context.limits.bytes_max
+        self.bytes >= self.context.choices.limits.bytes_max
     }
 
     /// Takes one thing, or waits until the open epoch may be due.
     fn wait(&mut self) {
-        let limits = &self.context.limits;
+        let limits = &self.context.choices.limits;
         let age = self.opened.elapsed();
         let due = if age < limits.age_min { limits.age_min - age } else { limits.age_min };
         // A full epoch is closed at once, unless too many are in flight or another closes it.
@@ -229,7 +229,7 @@ impl Coordinator {
             Role::Leader(followers) => (followers.want, followers.are_full),
             Role::Alone => (false, false),
         };
-        let limits = &self.context.limits;
+        let limits = &self.context.choices.limits;
         let age = self.opened.elapsed();
         let works = self.has_work || others_work || self.regroup.is_some();
         if !works || self.in_flight() >= EPOCHS_IN_FLIGHT_MAX {
@@ -246,7 +246,7 @@ impl Coordinator {
                 self.bytes += chunk.bytes.len();
                 let mark = (chunk.checkpoint.clone(), chunk.end);
                 self.open.marks.insert(chunk.source, mark);
-                let origin = Origin::source(self.context.process, chunk.source);
+                let origin = Origin::source(self.context.place.process, chunk.source);
                 self.add(Task { chunk, origin });
             }
             FromSource::End(source) => {
@@ -255,12 +255,12 @@ impl Coordinator {
             }
             FromSource::Stopped(_) => self.source_ended(),
             FromSource::LeftOut(_) => {
-                self.context.left_out();
+                self.context.fate.left_out();
                 self.source_ended();
             }
             FromSource::Failed(_, error) => {
                 // It was not read to its end: the next start tries it again.
-                self.context.source_failed(&error);
+                self.context.fate.source_failed(&error);
                 self.source_ended();
             }
         }
@@ -293,7 +293,7 @@ impl Coordinator {
     /// Tells the leader that all sources here have ended, if they have.
     fn tell_ended(&mut self) {
         if let (Role::Follower(follower), 0) = (&self.role, self.live_sources) {
-            let failures = self.context.source_failures();
+            let failures = self.context.fate.source_failures();
             follower.mail.send(LEADER, &Note::SourcesEnded { failures });
         }
     }
@@ -323,8 +323,8 @@ impl Coordinator {
             }
             (Role::Leader(followers), Note::SourcesEnded { failures }) => {
                 followers.reading.remove(&from);
-                if self.context.ends_with_sources {
-                    self.context.sources_failed_at(from, failures);
+                if self.context.choices.ends_with_sources {
+                    self.context.fate.sources_failed_at(from, failures);
                 }
             }
             (Role::Leader(_), Note::Stop) => self.stopping = true,
@@ -342,7 +342,7 @@ impl Coordinator {
         if let Some(rules) = &turn.rules {
             let parsed = serde_json::from_str(rules).map_err(|error| error.to_string());
             let compiled = parsed.and_then(|rules: RuleSet| {
-                let compiled = self.context.compile(&rules);
+                let compiled = self.context.rulebook.compile(&rules);
                 let compiled = compiled.map_err(|errors| format!("{errors:?}"))?;
                 Ok((Arc::new(rules), compiled))
             });
@@ -352,7 +352,10 @@ impl Coordinator {
                     change = Some(PendingChange { rules, key: None, replies: Vec::new() });
                 }
                 Err(error) => {
-                    return self.context.fail(format!("rules of the leader are refused: {error}"));
+                    return self
+                        .context
+                        .fate
+                        .fail(format!("rules of the leader are refused: {error}"));
                 }
             }
         }
@@ -371,7 +374,7 @@ impl Coordinator {
 
     fn new_regroup(&self, version: u64, effective: Epoch) -> Arc<Regroup> {
         let total = self.context.retained_requests();
-        Arc::new(Regroup::new(version, effective, total, self.context.workers))
+        Arc::new(Regroup::new(version, effective, total, self.context.place.workers))
     }
 
     fn push(&mut self, push: Push, reply: PushReply) {
@@ -402,7 +405,7 @@ impl Coordinator {
             }
             used = Some((key.clone(), content, in_flight));
         }
-        let name = Arc::clone(&self.context.push_source);
+        let name = Arc::clone(&self.context.place.push_source);
         let chunk = self.context.formats.chunk(name, push.format.as_deref(), push.body);
         let mut chunk = match chunk {
             Ok(chunk) => chunk,
@@ -415,7 +418,7 @@ impl Coordinator {
             self.keys_in_flight.insert(in_flight, self.open.plan.epoch);
             (key, content)
         });
-        let origin = Origin::push(self.context.process, self.open.pushes.len() as u32);
+        let origin = Origin::push(self.context.place.process, self.open.pushes.len() as u32);
         chunk.offset = self.push_offset;
         chunk.end += self.push_offset;
         self.push_offset = chunk.end;
@@ -547,9 +550,9 @@ impl Coordinator {
         let mut plan = EpochPlan::open(epoch, Arc::clone(&self.rules));
         plan.first_day = self.first_day;
         plan.drops_days = drops_days;
-        if self.context.refuses_future {
+        if self.context.choices.refuses_future {
             let future_ms = self.rules.rules().settings.future_ms;
-            plan.future = future_ms.map(|ms| (Arc::clone(&self.context.clock), ms));
+            plan.future = future_ms.map(|ms| (Arc::clone(&self.context.gauges.clock), ms));
         }
         plan.regroup = self.regroup.clone();
         self.open = Closed::new(Arc::new(plan));
@@ -562,7 +565,7 @@ impl Coordinator {
 
 impl Role {
     fn of(context: &Context) -> Self {
-        let Some(mail) = &context.mail else { return Self::Alone };
+        let Some(mail) = &context.place.mail else { return Self::Alone };
         let mail = Arc::clone(mail);
         if mail.me() == LEADER {
             let reading = mail.others().collect();

@@ -36,33 +36,33 @@ use spoor_store::failpoint;
 /// Builds the graph on a worker and runs it to its end.
 pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &Arc<Inbox>) {
     // Among the workers of this process.
-    let (index, first) = (worker.index() % context.workers, context.first_epoch);
-    let mail = context.mail.as_ref().map(|mail| mail::install(worker, mail, inbox));
+    let (index, first) = (worker.index() % context.place.workers, context.place.first_epoch);
+    let mail = context.place.mail.as_ref().map(|mail| mail::install(worker, mail, inbox));
     let probe = ProbeHandle::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let plan = &context.plan;
         let store = &context.store;
-        let (steps, limit) = (SharedSteps::default(), context.limits.regroup());
+        let (steps, limit) = (SharedSteps::default(), context.choices.limits.regroup());
         let backend = StoreBackend::new(
             Arc::clone(plan),
             store.clone(),
             index,
-            Arc::clone(&context.hot),
-            context.remembers_changes,
+            Arc::clone(&context.gauges.hot),
+            context.choices.remembers_changes,
             (Rc::clone(&steps), limit),
         );
         let wake = Arc::clone(plan);
         let options = SessionizeOptions {
-            hot_bytes_max: context.hot_bytes_max / context.workers,
+            hot_bytes_max: context.choices.hot_bytes_max / context.place.workers,
             first,
             requests: false,
-            route: Some(context.ownership.route()),
+            route: Some(context.place.ownership.route()),
             spilling: spilling(context),
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
         };
 
         let live = ingest(scope, Arc::clone(plan), first);
-        let route = context.ownership.route();
+        let route = context.place.ownership.route();
         let regrouped =
             regroup(scope, Arc::clone(plan), store.clone(), route, steps, (limit, first));
         let sessionized = live.concat(regrouped).sessionize_with(ByEpoch(backend), options);
@@ -95,7 +95,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
 /// Goes on for a moment, so that the others hear why this process stops.
 fn say_farewell(worker: &mut Worker, context: &Context, is_first: bool) {
     if is_first {
-        context.say_why();
+        context.fate.say_why();
     }
     let end = Instant::now() + FAREWELL;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -105,7 +105,7 @@ fn say_farewell(worker: &mut Worker, context: &Context, is_first: bool) {
 
 /// Where hot state goes that has no room in memory. Without it everything works as well.
 fn spilling(context: &Context) -> Option<Spilling> {
-    context.store.spilling(context.workers).unwrap_or_else(|error| {
+    context.store.spilling(context.place.workers).unwrap_or_else(|error| {
         tracing::warn!(%error, "hot state is not spilled");
         None
     })

@@ -7,14 +7,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use crate::Context;
 use crate::divide::Reading;
-use crate::guard::StopsOnPanic;
+use crate::fate::Fate;
+use crate::guard::Thread;
 use crate::health::Health;
 use crate::limits::READER_THREADS_MAX;
 use spoor_input::source::opening::Stop;
@@ -49,7 +48,7 @@ pub struct Shared {
     /// Where what is wrong is told.
     pub health: Arc<Health>,
     /// Of the engine, if there is one: a thread that panics stops it.
-    pub context: Option<Arc<Context>>,
+    pub fate: Option<Arc<Fate>>,
 }
 
 type Numbered = (SourceId, Reading);
@@ -58,7 +57,7 @@ type Numbered = (SourceId, Reading);
 ///
 /// # Errors
 /// The system has no thread left.
-pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<JoinHandle<()>>> {
+pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<Thread>> {
     let is_followed = |(_, one): &Numbered| matches!(one.spec, SourceSpec::Follow { .. });
     let (followed, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(is_followed);
     let (streams, files): (Vec<_>, Vec<_>) =
@@ -66,19 +65,19 @@ pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<Joi
     let mut threads = Vec::new();
     if !followed.is_empty() {
         let shared = shared.clone();
-        let guard = shared.context.clone();
+        let guard = shared.fate.clone();
         threads.push(thread(&guard, "follow".into(), move || follow(followed, &shared))?);
     }
     for (id, reading) in streams {
         let (shared, name) = (shared.clone(), format!("stream-{}", id.0));
-        let guard = shared.context.clone();
+        let guard = shared.fate.clone();
         threads.push(thread(&guard, name, move || shared.read_out(id, &reading))?);
     }
     let readers = files.len().min(READER_THREADS_MAX);
     let files = Arc::new(Mutex::new(VecDeque::from(files)));
     for number in 0..readers {
         let (shared, files) = (shared.clone(), Arc::clone(&files));
-        let guard = shared.context.clone();
+        let guard = shared.fate.clone();
         threads.push(thread(&guard, format!("reader-{number}"), move || {
             // The lock is not held while a file is read.
             let next = || files.lock().pop_front();
@@ -90,18 +89,17 @@ pub fn spawn(sources: Vec<Numbered>, shared: &Shared) -> std::io::Result<Vec<Joi
     Ok(threads)
 }
 
-/// Starts a thread whose panic stops the engine.
+/// Starts a thread whose panic stops the engine, if there is one.
 fn thread(
-    context: &Option<Arc<Context>>,
+    fate: &Option<Arc<Fate>>,
     name: String,
     run: impl FnOnce() + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    let guard = |context| StopsOnPanic::new(context, format!("thread `{name}` of sources"));
-    let stops = context.as_ref().map(guard);
-    std::thread::Builder::new().name(name).spawn(move || {
-        let _stops = stops;
-        run();
-    })
+) -> std::io::Result<Thread> {
+    let what = format!("thread `{name}` of sources");
+    match fate {
+        Some(fate) => Thread::start(fate, name, what, run),
+        None => Thread::spawn(name, &Arc::default(), run),
+    }
 }
 
 fn open(reading: &Reading, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
@@ -263,10 +261,10 @@ mod tests {
             (SourceId(id), Reading { spec, name, optional: false, row })
         });
         let (to, said) = crossbeam_channel::unbounded();
-        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), context: None };
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), fate: None };
         shared.stop.set();
         let threads = spawn(sources.collect(), &shared).unwrap();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(Thread::join);
         drop(shared);
         let said: Vec<_> = said.iter().collect();
         assert_eq!(said.len(), 3);
@@ -287,11 +285,11 @@ mod tests {
             (SourceId(number), Reading { name: spec.name(), spec, optional: false, row })
         });
         let (to, said) = crossbeam_channel::unbounded();
-        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), context: None };
+        let shared = Shared { to, stop: Stop::default(), health: Arc::default(), fate: None };
         let threads = spawn(sources.collect(), &shared).unwrap();
         assert_eq!(threads.len(), READER_THREADS_MAX + 1);
         shared.stop.set();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(Thread::join);
         assert_eq!(said.len(), 200);
     }
 }

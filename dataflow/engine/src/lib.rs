@@ -21,6 +21,7 @@ pub mod committer;
 pub mod coordinator;
 pub mod divide;
 mod ending;
+mod fate;
 pub mod feed;
 pub mod graph;
 mod guard;
@@ -45,6 +46,8 @@ pub mod replay;
 pub mod reshape;
 pub mod rule_changes;
 pub mod rules;
+mod serving;
+mod signal;
 mod sorted;
 pub mod sources;
 pub mod standing;
@@ -53,14 +56,10 @@ pub mod startup;
 pub mod store_tools;
 pub mod verify;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
-use parking_lot::Mutex;
 use spoor_operators::assign::{Applications, CompiledRules, SecretKey};
 use spoor_operators::inventory::Descriptions;
 use spoor_operators::rules::RuleSet;
@@ -68,27 +67,24 @@ use spoor_operators::rules::edit::EditError;
 use spoor_operators::sessionize::backend::SessionChange;
 use spoor_operators::time::Day;
 
-use crate::ask::forward::Forwarded;
-use crate::ask::history::History;
-use crate::ask::lists::Lists;
-use crate::ask::{Answerer, Peers};
 use crate::clock::Clock;
-use crate::cluster::{ClusterError, Membership, NOBODY, Ownership};
+use crate::cluster::{ClusterError, Membership, Ownership};
 use crate::command::Command;
-use crate::feed::Feed;
+use crate::fate::Fate;
+use crate::guard::Thread;
 use crate::health::Health;
 use crate::hot::HotBytes;
 use crate::mail::{Mail, Note};
 use crate::plan::Plan;
+use crate::serving::{Published, Serving};
 use crate::standing::Standing;
-use spoor_api::lineage::Lineage;
 use spoor_api::query::Status;
 use spoor_api::service::{PushAnswer, RuleChange, RuleChangeError, ServiceError, Services, View};
 use spoor_input::decode::Formats;
 use spoor_input::source::named::Named;
 use spoor_input::source::opening::Stop;
 use spoor_input::source::{SourceError, SourceId};
-use spoor_store::{LogLimit, Store, StoreError, StoreNumbers, StoreView};
+use spoor_store::{LogLimit, Store, StoreError};
 
 /// The process that orders epochs and changes of rules.
 pub const LEADER: usize = 0;
@@ -207,78 +203,71 @@ impl From<SourceError> for EngineError {
     }
 }
 
-/// What the engine's threads share.
+/// What the threads that make epochs and commit them share; each takes the part it needs. Reads and
+/// subscriptions need [`Serving`] alone, sources and guards of threads [`Fate`].
 pub struct Context {
     pub(crate) plan: Arc<Plan>,
     pub(crate) store: Store,
-    pub(crate) feed: Feed,
-    pub(crate) hot: Arc<HotBytes>,
-    /// What is wrong with its sources.
-    pub(crate) health: Arc<Health>,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) workers: usize,
+    pub(crate) fate: Arc<Fate>,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) place: Place,
+    pub(crate) choices: Choices,
+    pub(crate) gauges: Gauges,
+    pub(crate) rulebook: Rulebook,
+    /// Formats of pushes.
+    pub(crate) formats: Formats,
+}
+
+/// Where an engine stands: its process, and what comes first.
+pub(crate) struct Place {
     /// The number of this process.
     pub(crate) process: usize,
-    /// Which epochs are of this store, or of the whole cluster.
-    pub(crate) lineage: Arc<Lineage>,
+    /// Dataflow workers of this process.
+    pub(crate) workers: usize,
     pub(crate) ownership: Ownership,
     /// How the other processes are told; none: this one is alone.
     pub(crate) mail: Option<Arc<Mail>>,
     /// Name of the source of what is pushed here.
     pub(crate) push_source: Arc<str>,
+    /// The first epoch of this run.
     pub(crate) first_epoch: u64,
+}
+
+/// How an engine was told to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Choices {
     pub(crate) hot_bytes_max: usize,
     pub(crate) limits: EpochLimits,
     pub(crate) ends_with_sources: bool,
     pub(crate) refuses_future: bool,
     pub(crate) remembers_changes: bool,
-    /// The other processes; none: this one is alone.
-    pub peers: OnceLock<Arc<dyn Peers>>,
-    /// Answers what they ask.
-    pub(crate) answerer: OnceLock<Arc<dyn Answerer>>,
-    pub(crate) history: History,
-    pub(crate) lists: Lists,
-    pub(crate) forwarded: Forwarded,
-    published: ArcSwap<Published>,
-    key: SecretKey,
-    applications: Applications,
-    descriptions: Descriptions,
-    pub(crate) formats: Formats,
-    /// A process that has not been heard of for a while; [`NOBODY`]: there is none.
-    silent: Arc<AtomicUsize>,
-    /// Since when it is to end, because it was stopped or has failed.
-    ending: OnceLock<Instant>,
-    /// Everything that was taken is committed, and nothing more comes.
-    drained: AtomicBool,
-    stopped: AtomicBool,
-    /// The process that failed first, and why.
-    failure: Mutex<Option<(usize, String)>>,
-    source_failures: Mutex<Vec<String>>,
-    /// Files of directories that are no logs.
-    files_left_out: AtomicU64,
 }
 
-/// What everybody may see: the engine as of a committed epoch.
-pub struct Published {
-    /// The store then.
-    pub view: Arc<StoreView>,
-    /// The rules in force then.
-    pub rules: Arc<CompiledRules>,
-    /// Numbers of the store then.
-    pub numbers: StoreNumbers,
+/// What is measured beside the epochs, for the status.
+#[derive(Clone)]
+pub(crate) struct Gauges {
+    /// What the workers hold.
+    pub(crate) hot: Arc<HotBytes>,
+    /// What is wrong with its sources.
+    pub(crate) health: Arc<Health>,
+    pub(crate) clock: Arc<Clock>,
 }
 
-impl Context {
+/// What rules are compiled with.
+pub(crate) struct Rulebook {
+    pub(crate) key: SecretKey,
+    pub(crate) applications: Applications,
+    pub(crate) descriptions: Descriptions,
+}
+
+impl Rulebook {
     /// Rules ready to be applied.
     pub(crate) fn compile(&self, rules: &RuleSet) -> Result<Arc<CompiledRules>, Vec<EditError>> {
         CompiledRules::new(rules, &self.key, &self.applications, &self.descriptions).map(Arc::new)
     }
+}
 
-    /// What everybody may see now.
-    pub(crate) fn published(&self) -> Arc<Published> {
-        self.published.load_full()
-    }
-
+impl Context {
     /// Lets everybody see a committed epoch.
     ///
     /// # Errors
@@ -290,30 +279,23 @@ impl Context {
         changes: Vec<SessionChange>,
     ) -> Result<(), StoreError> {
         let published = Published::of(&self.store, standing, rules)?;
-        let epoch = published.view.epoch();
-        // Whoever sees the epoch finds its changes, and whoever is told of it sees it.
-        if self.remembers_changes {
-            self.feed.remember(epoch, changes);
-        }
-        self.let_see(published);
-        if self.remembers_changes {
-            self.feed.announce(epoch);
-        }
+        let changes = self.choices.remembers_changes.then_some(changes);
+        self.serving.publish(published, changes);
         Ok(())
     }
 
     /// Requests the store retains.
     pub(crate) fn retained_requests(&self) -> u64 {
-        self.published().numbers.requests
+        self.serving.published().numbers.requests
     }
 
     /// The first day to be retained, by the watermark; where requests from the future are refused,
     /// also by the clock that is believed, so that no time from a wrong clock drops days.
     pub(crate) fn first_day(&self, rules: &CompiledRules) -> Option<Day> {
         let days = rules.rules().settings.retention_days?;
-        let watermark = self.published().view.watermark()?;
-        let today = match self.refuses_future {
-            true => rules.zone().day_of(watermark.min(self.clock.believed())),
+        let watermark = self.serving.published().view.watermark()?;
+        let today = match self.choices.refuses_future {
+            true => rules.zone().day_of(watermark.min(self.gauges.clock.believed())),
             false => rules.zone().day_of(watermark),
         };
         Some(Day(today.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX))))
@@ -350,87 +332,8 @@ impl Context {
         if !same {
             return Some(Err(RuleChangeError::KeyReused));
         }
-        let rules = Arc::new(self.published().rules.rules().clone());
+        let rules = Arc::new(self.serving.published().rules.rules().clone());
         Some(Ok(RuleChange { rules, effective_epoch }))
-    }
-
-    /// Notes that a source cannot be read further. A replay ends and tells it; where others go on,
-    /// it is logged at once.
-    pub(crate) fn source_failed(&self, error: &SourceError) {
-        if !self.ends_with_sources {
-            tracing::error!(%error, "a source cannot be read further");
-        }
-        self.source_failures.lock().push(error.to_string());
-    }
-
-    /// Counts a file of a directory that is no log.
-    pub(crate) fn left_out(&self) {
-        self.files_left_out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Why sources could not be read to their end.
-    pub(crate) fn source_failures(&self) -> Vec<String> {
-        self.source_failures.lock().clone()
-    }
-
-    /// Notes that sources of another process cannot be read further.
-    pub(crate) fn sources_failed_at(&self, process: usize, failures: Vec<String>) {
-        let told = failures.into_iter().map(|failure| format!("process {process}: {failure}"));
-        self.source_failures.lock().extend(told);
-    }
-
-    /// Stops everything.
-    pub(crate) fn fail(&self, reason: String) {
-        self.failed_at(self.process, reason);
-    }
-
-    /// Stops everything, because a process of the cluster has failed.
-    pub(crate) fn failed_at(&self, process: usize, reason: String) {
-        self.failure.lock().get_or_insert((process, reason));
-        self.is_to_end();
-        self.plan.fail();
-        if let Some(mail) = &self.mail {
-            mail.forget_questions();
-        }
-    }
-
-    /// A process of the cluster that has not been heard of for a while, if there is one.
-    pub(crate) fn silent(&self) -> Option<usize> {
-        Some(self.silent.load(Ordering::Acquire)).filter(|process| *process != NOBODY)
-    }
-
-    /// It is to end within [`limits::END_MAX`] from now on.
-    pub(crate) fn is_to_end(&self) {
-        self.ending.get_or_init(Instant::now);
-    }
-
-    /// How much of [`limits::END_MAX`] is left, if it is to end.
-    fn time_to_end(&self) -> Option<Duration> {
-        self.ending.get().map(|since| limits::END_MAX.saturating_sub(since.elapsed()))
-    }
-
-    /// Why everything stopped.
-    pub(crate) fn why_failed(&self) -> String {
-        let failure = self.failure.lock();
-        failure.as_ref().map_or_else(|| "its log says why".into(), |(_, reason)| reason.clone())
-    }
-
-    /// The process that failed first, and why, if one has.
-    fn first_failure(&self) -> Option<(usize, String)> {
-        self.failure.lock().clone()
-    }
-
-    /// Tells the other processes why this one stops.
-    pub(crate) fn say_why(&self) {
-        let Some(mail) = &self.mail else { return };
-        let unknown = || (self.process, "its log says why".to_owned());
-        let (process, reason) = self.failure.lock().clone().unwrap_or_else(unknown);
-        mail.broadcast(&Note::Failed { process, reason });
-    }
-
-    /// Whether nothing is committed any more.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire) || self.plan.has_failed()
     }
 }
 
@@ -440,21 +343,21 @@ pub struct Engine {
     pub(crate) commands: Sender<Command>,
     pub(crate) pushes: Sender<Command>,
     pub(crate) sources_stop: Stop,
-    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) threads: Vec<Thread>,
     /// Threads of sources: what they would still say is of no use once the others have ended.
-    pub(crate) readers: Vec<JoinHandle<()>>,
+    pub(crate) readers: Vec<Thread>,
 }
 
 impl Engine {
     /// What it offers.
     #[must_use]
     pub fn services(&self) -> Services {
-        reader::services(&self.context, &self.commands, &self.pushes)
+        reader::services(&self.context.serving, &self.commands, &self.pushes)
     }
 
     /// Asks it to commit what it took and end, within [`limits::END_MAX`].
     pub fn stop(&self) {
-        self.context.is_to_end();
+        self.context.fate.is_to_end();
         self.sources_stop.set();
         // It may have ended by itself.
         let _ = self.commands.send(Command::Stop);
@@ -463,63 +366,61 @@ impl Engine {
     /// Has it stop at once, as after a failed write: nothing more is committed, and the other
     /// processes of the cluster are told why.
     pub fn abandon(&self, reason: &str) {
-        self.context.fail(reason.to_owned());
+        self.context.fate.fail(reason.to_owned());
     }
 
     /// What this process alone says of itself.
     pub fn own_status(&self) -> Result<Status, ServiceError> {
-        self.context.view()?.status()
+        self.context.serving.view()?.status()
     }
 
     /// Whether it runs and commits.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        !self.context.is_stopped() && self.threads.iter().any(|thread| !thread.is_finished())
+        !self.context.fate.is_stopped() && self.threads.iter().any(|thread| !thread.has_ended())
+    }
+
+    /// Waits until it does not run any more or is drained, but no longer than this.
+    pub fn wait_for_end(&self, most: Duration) {
+        let is_over = || (self.is_drained() || !self.is_running()).then_some(());
+        self.context.fate.signal().wait(Some(Instant::now() + most), is_over);
     }
 
     /// Whether everything it took is committed and nothing more comes. The processes of a cluster
     /// whose sources have ended still answer then, until that of the leader is joined.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.context.drained.load(Ordering::Acquire)
+        self.context.fate.is_drained()
     }
 
     /// How many files of directories were left out, because they are no logs.
     #[must_use]
     pub fn files_left_out(&self) -> u64 {
-        self.context.files_left_out.load(Ordering::Relaxed)
+        self.context.fate.files_left_out()
     }
 
     /// Whether a source could not be read to its end; [`Engine::join`] says why.
     #[must_use]
     pub fn lacks_a_source(&self) -> bool {
-        !self.context.source_failures().is_empty()
+        !self.context.fate.source_failures().is_empty()
     }
 
     /// Whether it is one process of several.
     #[must_use]
     pub fn is_clustered(&self) -> bool {
-        self.context.mail.is_some()
+        self.context.place.mail.is_some()
     }
 
     /// Whether it orders the epochs of its cluster, or is alone.
     #[must_use]
     pub fn leads(&self) -> bool {
-        self.context.process == LEADER
+        self.context.place.process == LEADER
     }
 
     /// Why nothing is committed any more, if that is so.
     #[must_use]
     pub fn failure(&self) -> Option<EngineError> {
-        if !self.context.plan.has_failed() {
-            return None;
-        }
-        let unknown = || (self.context.process, "the reason is in the log".into());
-        let (process, reason) = self.context.failure.lock().clone().unwrap_or_else(unknown);
-        Some(match process == self.context.process {
-            true => EngineError::Failed(reason),
-            false => EngineError::OtherFailed { process, reason },
-        })
+        self.context.fate.failure()
     }
 
     /// Waits until it has ended; in a cluster, until every process has. One that serves then leaves
@@ -530,20 +431,20 @@ impl Engine {
     /// [`EngineError::Failed`] when it stopped for a reason of its own, [`EngineError::Source`]
     /// when a source could not be read to its end; everything before was committed.
     pub fn join(mut self) -> Result<(), EngineError> {
-        if let (Some(mail), true) = (&self.context.mail, self.leads()) {
+        if let (Some(mail), true) = (&self.context.place.mail, self.leads()) {
             mail.broadcast(&Note::Released);
             mail.release();
         }
         self.await_threads();
-        self.context.stopped.store(true, Ordering::Release);
+        self.context.fate.stopped();
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
         self.await_readers();
-        if !self.context.ends_with_sources {
+        if !self.context.choices.ends_with_sources {
             self.settle();
         }
-        let failures = self.context.source_failures();
+        let failures = self.context.fate.source_failures();
         if failures.is_empty() { Ok(()) } else { Err(EngineError::Source(failures.join("; "))) }
     }
 }

@@ -11,10 +11,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::ProbeHandle;
@@ -25,6 +24,7 @@ use timely::scheduling::SyncActivator;
 use timely::worker::Worker;
 
 use crate::ask::{Answerer, Asked, Peers, crossing};
+use crate::signal::Signal;
 
 /// What processes tell each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,11 +118,10 @@ pub struct Mail {
     wake: Mutex<Vec<SyncActivator>>,
     /// One more than the last epoch this process has staged.
     unstaged: AtomicU64,
-    unstaged_by_any: Mutex<u64>,
-    staged: Condvar,
+    unstaged_by_any: AtomicU64,
     is_closed: AtomicBool,
-    is_released: Mutex<bool>,
-    released: Condvar,
+    is_released: AtomicBool,
+    signal: Arc<Signal>,
     next_question: AtomicU64,
     /// Who waits for answers, by the numbers of their questions.
     asked: Mutex<Option<HashMap<u64, Sender<Vec<u8>>>>>,
@@ -131,7 +130,12 @@ pub struct Mail {
 impl Mail {
     /// Of process `me`, which goes on behind the epoch `committed`.
     #[must_use]
-    pub fn new(me: usize, processes: usize, workers: usize, committed: u64) -> Arc<Self> {
+    pub fn new(
+        (me, processes): (usize, usize),
+        workers: usize,
+        committed: u64,
+        signal: Arc<Signal>,
+    ) -> Arc<Self> {
         let (post, posted) = unbounded();
         Arc::new(Self {
             me,
@@ -141,11 +145,10 @@ impl Mail {
             posted,
             wake: Mutex::default(),
             unstaged: AtomicU64::new(committed + 1),
-            unstaged_by_any: Mutex::new(committed + 1),
-            staged: Condvar::new(),
+            unstaged_by_any: AtomicU64::new(committed + 1),
             is_closed: AtomicBool::new(false),
-            is_released: Mutex::new(false),
-            released: Condvar::new(),
+            is_released: AtomicBool::new(false),
+            signal,
             next_question: AtomicU64::new(0),
             asked: Mutex::new(Some(HashMap::new())),
         })
@@ -190,28 +193,21 @@ impl Mail {
 
     /// Waits until every process has staged an epoch, or `give_up` says so. Whether they have.
     pub fn wait_staged(&self, epoch: u64, give_up: impl Fn() -> bool) -> bool {
-        let mut unstaged = self.unstaged_by_any.lock();
-        while *unstaged <= epoch {
-            if give_up() {
-                return false;
-            }
-            self.staged.wait_for(&mut unstaged, LOOK_AGAIN);
-        }
-        true
+        let all = || self.unstaged_by_any.load(Ordering::Acquire) > epoch;
+        let look = || if all() { Some(true) } else { give_up().then_some(false) };
+        self.signal.wait(None, look).unwrap_or(false)
     }
 
     /// Nobody asks this process anything any more.
     pub fn release(&self) {
-        *self.is_released.lock() = true;
-        self.released.notify_all();
+        self.is_released.store(true, Ordering::Release);
+        self.signal.tell();
     }
 
     /// Waits until nobody asks this process anything any more, or `give_up` says so.
     pub fn wait_released(&self, give_up: impl Fn() -> bool) {
-        let mut is_released = self.is_released.lock();
-        while !*is_released && !give_up() {
-            self.released.wait_for(&mut is_released, LOOK_AGAIN);
-        }
+        let is_over = || self.is_released.load(Ordering::Acquire) || give_up();
+        self.signal.wait(None, || is_over().then_some(()));
     }
 
     /// Nothing is sent any more; what was sent arrives.
@@ -255,9 +251,6 @@ impl Mail {
         }
     }
 }
-
-/// How often a waiting thread looks whether everything has failed.
-pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The processes of a cluster, over its mail.
 pub struct MailPeers {
@@ -314,10 +307,8 @@ impl MailProgress {
         }
         let frontier = self.staged.with_frontier(|frontier| frontier.first().copied());
         let frontier = frontier.unwrap_or(u64::MAX);
-        let mut unstaged = self.mail.unstaged_by_any.lock();
-        if *unstaged < frontier {
-            *unstaged = frontier;
-            self.mail.staged.notify_all();
+        if self.mail.unstaged_by_any.fetch_max(frontier, Ordering::AcqRel) < frontier {
+            self.mail.signal.tell();
         }
     }
 }
@@ -405,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_question_is_noted_as_long_as_somebody_waits_for_its_answer() {
-        let mail = Mail::new(0, 2, 1, 0);
+        let mail = Mail::new((0, 2), 1, 0, Arc::default());
         let peers = MailPeers { mail: Arc::clone(&mail), ownership: Ownership::new(2, 1) };
         let noted = || mail.asked.lock().as_ref().map(HashMap::len);
         let (first, second) = (peers.ask(1, vec![1]), peers.ask(1, vec![2]));

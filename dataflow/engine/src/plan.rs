@@ -11,9 +11,11 @@
 //! is added to a closed one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use spoor_operators::assign::CompiledRules;
 use spoor_operators::sessionize::backend::SessionChange;
@@ -23,6 +25,7 @@ use timely::scheduling::SyncActivator;
 
 use crate::clock::Clock;
 use crate::regroup::Regroup;
+use crate::signal::Signal;
 use spoor_api::query::{DeadLetter, Refusals, SourceCounts};
 use spoor_api::service::PushError;
 use spoor_input::source::{Chunk, SourceId};
@@ -200,19 +203,39 @@ pub struct Plan {
     committed: AtomicU64,
     last: AtomicU64,
     failed: AtomicBool,
+    signal: Arc<Signal>,
+    /// Dropped by a failure, which ends every wait for [`Plan::failure`].
+    until_failure: Mutex<Option<Sender<Infallible>>>,
+    failure: Receiver<Infallible>,
 }
 
 impl Plan {
     /// A plan whose next epoch is the one after `committed`.
     #[must_use]
     pub fn after(committed: Epoch) -> Self {
+        let (until_failure, failure) = crossbeam_channel::bounded(0);
         Self {
             epochs: Mutex::default(),
             wake: Mutex::default(),
             committed: AtomicU64::new(committed.0),
             last: AtomicU64::new(u64::MAX),
             failed: AtomicBool::new(false),
+            signal: Arc::default(),
+            until_failure: Mutex::new(Some(until_failure)),
+            failure,
         }
+    }
+
+    /// Told of everything threads of the engine wait for.
+    #[must_use]
+    pub fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Closed by a failure: for those who wait for messages, to wait for it, too.
+    #[must_use]
+    pub fn failure(&self) -> &Receiver<Infallible> {
+        &self.failure
     }
 
     /// Begins an epoch.
@@ -236,6 +259,7 @@ impl Plan {
     pub fn committed_through(&self, epoch: Epoch) {
         self.epochs.lock().remove(&epoch.0);
         self.committed.store(epoch.0, Ordering::Release);
+        self.signal.tell();
         self.wake();
     }
 
@@ -260,6 +284,8 @@ impl Plan {
     /// Something failed that cannot be mended: everything stops, nothing more is committed.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        drop(self.until_failure.lock().take());
+        self.signal.tell();
         self.wake();
     }
 

@@ -1,20 +1,22 @@
 //! How far each worker is, told to the committer.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+
+use crate::signal::Signal;
 
 /// For each worker the first epoch it has not completed; `u64::MAX` when it has completed all.
 pub struct Progress {
     passed: Mutex<Vec<u64>>,
-    changed: Condvar,
+    signal: Arc<Signal>,
 }
 
 impl Progress {
     /// No worker has completed anything.
     #[must_use]
-    pub fn new(workers: usize) -> Self {
-        Self { passed: Mutex::new(vec![0; workers]), changed: Condvar::new() }
+    pub fn new(workers: usize, signal: Arc<Signal>) -> Self {
+        Self { passed: Mutex::new(vec![0; workers]), signal }
     }
 
     /// A worker has completed everything before `epoch`.
@@ -23,19 +25,14 @@ impl Progress {
         if passed[worker] < epoch {
             passed[worker] = epoch;
             drop(passed);
-            self.changed.notify_all();
+            self.signal.tell();
         }
     }
 
     /// Waits until all workers have completed an epoch, or `give_up` says so. Whether they have.
     pub fn wait_for(&self, epoch: u64, give_up: impl Fn() -> bool) -> bool {
-        let mut passed = self.passed.lock();
-        while passed.iter().any(|&reached| reached <= epoch) {
-            if give_up() {
-                return false;
-            }
-            self.changed.wait_for(&mut passed, Duration::from_millis(50));
-        }
-        true
+        let all = || self.passed.lock().iter().all(|&reached| reached > epoch);
+        let look = || if all() { Some(true) } else { give_up().then_some(false) };
+        self.signal.wait(None, look).unwrap_or(false)
     }
 }

@@ -10,12 +10,12 @@ use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
-use crate::Context;
 use crate::ask::view::ClusterView;
 use crate::ask::{LEADER, Peers, forward};
 use crate::command::Command;
 use crate::feed::EngineFeed;
 use crate::limits::{EPOCH_WAIT, PUSHES_WAITING_MAX};
+use crate::serving::Serving;
 use spoor_api::service::{
     Ingest, Push, PushAnswer, Reader, RuleAdmin, RuleChange, RuleChangeError, ServiceError,
     Services, View,
@@ -24,27 +24,27 @@ use spoor_store::StoreView;
 
 /// The services of an engine.
 pub(crate) fn services(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     commands: &Sender<Command>,
     pushes: &Sender<Command>,
 ) -> Services {
     Services {
-        reader: Arc::new(EngineReader(Arc::clone(context))),
-        feed: Arc::new(EngineFeed(Arc::clone(context))),
-        admin: Arc::new(EngineAdmin { context: Arc::clone(context), commands: commands.clone() }),
-        ingest: Arc::new(EngineIngest { context: Arc::clone(context), pushes: pushes.clone() }),
+        reader: Arc::new(EngineReader(Arc::clone(serving))),
+        feed: Arc::new(EngineFeed(Arc::clone(serving))),
+        admin: Arc::new(EngineAdmin { serving: Arc::clone(serving), commands: commands.clone() }),
+        ingest: Arc::new(EngineIngest { serving: Arc::clone(serving), pushes: pushes.clone() }),
     }
 }
 
-struct EngineReader(Arc<Context>);
+struct EngineReader(Arc<Serving>);
 
 impl Reader for EngineReader {
     fn ready(&self) -> Result<Epoch, ServiceError> {
         let epoch = self.0.view()?.epoch();
-        if self.0.is_stopped() {
+        if self.0.fate.is_stopped() {
             return Err(ServiceError::Stopped);
         }
-        match self.0.silent() {
+        match self.0.fate.silent() {
             Some(process) => Err(ServiceError::Unanswered(process)),
             None => Ok(epoch),
         }
@@ -75,35 +75,30 @@ impl Reader for EngineReader {
     }
 
     fn wait_for(&self, epoch: Epoch, timeout: Duration) -> Result<(), ServiceError> {
-        let deadline = Instant::now() + timeout;
-        while self.0.plan.committed() < epoch.0 {
-            if self.0.is_stopped() {
-                return Err(ServiceError::Stopped);
-            }
-            if Instant::now() >= deadline {
-                return Err(ServiceError::NotYet(epoch.0));
-            }
-            std::thread::sleep(WAIT_STEP);
-        }
-        Ok(())
+        let plan = &self.0.plan;
+        let look = || {
+            let is_there = plan.committed() >= epoch.0;
+            let stopped = || self.0.fate.is_stopped().then_some(Err(ServiceError::Stopped));
+            if is_there { Some(Ok(())) } else { stopped() }
+        };
+        // A time too far away for a clock is none.
+        let waited = plan.signal().wait(Instant::now().checked_add(timeout), look);
+        waited.unwrap_or(Err(ServiceError::NotYet(epoch.0)))
     }
 }
 
-/// How often a waiting reader looks again.
-const WAIT_STEP: Duration = Duration::from_millis(2);
-
-impl Context {
+impl Serving {
     /// A view of the newest committed epoch.
     pub(crate) fn view(&self) -> Result<Arc<StoreView>, ServiceError> {
         if self.plan.has_failed() {
-            return Err(ServiceError::Failed(self.why_failed()));
+            return Err(ServiceError::Failed(self.fate.why_failed()));
         }
         Ok(Arc::clone(&self.published().view))
     }
 }
 
 struct EngineAdmin {
-    context: Arc<Context>,
+    serving: Arc<Serving>,
     commands: Sender<Command>,
 }
 
@@ -114,16 +109,16 @@ impl RuleAdmin for EngineAdmin {
         expected_version: Option<u64>,
         key: Option<String>,
     ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
-        match elsewhere(&self.context) {
-            Some(peers) => forward::change(&self.context, peers, edit, expected_version, key),
+        match elsewhere(&self.serving) {
+            Some(peers) => forward::change(&self.serving, peers, edit, expected_version, key),
             None => change(&self.commands, edit, expected_version, key),
         }
     }
 }
 
 /// The cluster, when its leader is another process.
-fn elsewhere(context: &Context) -> Option<&Arc<dyn Peers>> {
-    context.cluster().filter(|peers| peers.me() != LEADER)
+fn elsewhere(serving: &Serving) -> Option<&Arc<dyn Peers>> {
+    serving.cluster().filter(|peers| peers.me() != LEADER)
 }
 
 /// Has the coordinator of this process change the rules.
@@ -144,14 +139,14 @@ pub(crate) fn change(
 }
 
 struct EngineIngest {
-    context: Arc<Context>,
+    serving: Arc<Serving>,
     pushes: Sender<Command>,
 }
 
 impl Ingest for EngineIngest {
     fn take(&self, push: Push) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
-        match elsewhere(&self.context) {
-            Some(peers) if push.key.is_some() => forward::push(&self.context, peers, push),
+        match elsewhere(&self.serving) {
+            Some(peers) if push.key.is_some() => forward::push(&self.serving, peers, push),
             _ => take(&self.pushes, push),
         }
     }

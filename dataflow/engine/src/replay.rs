@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -90,7 +91,7 @@ pub fn run(
 ) -> Result<Replayed, ReplayError> {
     let engine = Engine::start(settings)?;
     while engine.is_running() && !engine.is_drained() {
-        std::thread::sleep(WATCH_INTERVAL);
+        engine.wait_for_end(WATCH_INTERVAL);
         if let Ok(status) = status(&engine) {
             watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
         }
@@ -166,8 +167,8 @@ fn counts_of(status: &Status) -> SourceCounts {
     counts
 }
 
-/// How often a replay says how far it is; also how long it may end late.
-const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
+/// How often a replay says how far it is.
+const WATCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// As [`Replayed::write_sessions`], of any engine.
 ///
@@ -180,7 +181,7 @@ pub fn write_sessions_of_all(
 ) -> Result<(u64, u64), ReplayError> {
     let mut sorter = Sorter::default();
     let mut push = |key: Bytes, line: Bytes| sorter.push(key.into(), line.into());
-    export::export(&engine.context, with_requests, &mut push)?;
+    export::export(&engine.context.serving, with_requests, &mut push)?;
     write_sorted(sorter, out)
 }
 

@@ -89,7 +89,7 @@ impl RuleChanges {
         let thread = std::thread::Builder::new().name("rules".into()).spawn(move || {
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 let context = &fails;
-                context.fail("a thread that compiles rules panicked; see the log".into());
+                context.fate.fail("a thread that compiles rules panicked; see the log".into());
             }
         });
         if let Err(error) = thread {
@@ -110,6 +110,6 @@ fn changed(
         return Err(RuleChangeError::Conflict { current: Arc::new(current.clone()) });
     }
     let rules = current.edited(&request.edit).map_err(RuleChangeError::Invalid)?;
-    let compiled = context.compile(&rules).map_err(RuleChangeError::Invalid)?;
+    let compiled = context.rulebook.compile(&rules).map_err(RuleChangeError::Invalid)?;
     Ok((Arc::new(rules), compiled))
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use spoor_operators::assign::CompiledRules;
 use spoor_operators::time::EventTime;
 
-use crate::Published;
 use crate::clock::{Clock, wall_clock};
 use crate::health::Health;
 use crate::hot::HotBytes;
 use crate::regroup::Regroup;
+use crate::serving::Published;
 use spoor_api::query::{SourceStatus, Status};
 use spoor_store::{Store, StoreError, StoreNumbers, ViewContext};
 

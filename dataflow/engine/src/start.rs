@@ -1,14 +1,11 @@
 //! Starting an engine: what the store knows, then the threads.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use parking_lot::Mutex;
 use spoor_operators::assign::CompiledRules;
 use spoor_operators::rules::RuleSet;
 use spoor_operators::time::{Day, Epoch, EventTime};
@@ -24,14 +21,14 @@ use crate::clock::Clock;
 use crate::cluster::hello::Shape;
 use crate::cluster::link::{Link, Watch};
 use crate::cluster::meeting::Connections;
-use crate::cluster::{self, NOBODY, Ownership};
+use crate::cluster::{self, Ownership};
 use crate::command::Command;
 use crate::committer::{Committer, Others};
 use crate::coordinator::{Channels, Coordinator, Start};
 use crate::divide::{Reading, Told, divide, own_name, read_row, readable};
+use crate::fate::Fate;
 use crate::feed::Feed;
-use crate::guard::StopsOnPanic;
-use crate::health::Health;
+use crate::guard::{Running, StopsOnPanic, Thread};
 use crate::hot::HotBytes;
 use crate::inputs::{self, FromSource};
 use crate::join;
@@ -41,10 +38,14 @@ use crate::open_sessions::OpenSessions;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::regroup::Regroup;
+use crate::serving::{Published, Serving};
 use crate::sources::{SourceRow, SourceState};
 use crate::standing::Standing;
 use crate::startup::Startup;
-use crate::{Context, Engine, EngineError, LEADER, PUSH_SOURCE, Published, Settings, graph, keys};
+use crate::{
+    Choices, Context, Engine, EngineError, Gauges, LEADER, PUSH_SOURCE, Place, Rulebook, Settings,
+    graph, keys,
+};
 use spoor_api::lineage::Lineage;
 use spoor_input::source::SourceId;
 use spoor_input::source::opening::Stop;
@@ -105,8 +106,8 @@ impl Engine {
             let total = settings.store.numbers().requests;
             Arc::new(Regroup::new(version, Epoch(first), total, settings.workers))
         });
-        let place = Place { shape, silent, lineage, regroup: regroup.clone() };
-        let context = Arc::new(context(settings, &known, &sources, &compiled, place)?);
+        let seat = Seat { shape, silent, lineage, regroup: regroup.clone() };
+        let context = Arc::new(context(settings, &known, &sources, &compiled, seat)?);
         let push_offset = sources[0].row.offset;
         let to_read: Vec<_> =
             (1..).map(SourceId).zip(readings).filter(|(_, reading)| !reading.row.ended).collect();
@@ -182,7 +183,7 @@ fn source_states(told: &Told<'_>, readings: &[Reading]) -> Result<Vec<SourceStat
 }
 
 /// Where an engine stands in its cluster; alone it has no shape.
-struct Place {
+struct Seat {
     shape: Option<Shape>,
     /// A process that has not been heard of for a while.
     silent: Option<Arc<AtomicUsize>>,
@@ -196,40 +197,34 @@ fn context(
     known: &Known,
     sources: &[SourceState],
     rules: &Arc<CompiledRules>,
-    Place { shape, silent, lineage, regroup }: Place,
+    Seat { shape, silent, lineage, regroup }: Seat,
 ) -> Result<Context, StoreError> {
     let committed = settings.store.committed().unwrap_or(Epoch(0));
     let statuses = sources.iter().map(|source| source.status(&rules.rules().settings));
-    let hot = Arc::new(HotBytes::new(settings.workers));
-    let health = Arc::new(Health::default());
-    let clock = Arc::new(Clock::start());
+    let gauges = Gauges {
+        hot: Arc::new(HotBytes::new(settings.workers)),
+        health: Arc::default(),
+        clock: Arc::new(Clock::start()),
+    };
     let standing = Standing {
         watermark: known.watermark,
-        health: Arc::clone(&health),
+        health: Arc::clone(&gauges.health),
         open_sessions: known.open.count(),
         sources: statuses.collect(),
         regroup,
-        hot: Arc::clone(&hot),
+        hot: Arc::clone(&gauges.hot),
         hot_bytes_max: settings.hot_bytes_max,
         workers: settings.workers,
-        clock: Arc::clone(&clock),
+        clock: Arc::clone(&gauges.clock),
     };
     let published = Published::of(&settings.store, standing, rules)?;
-    let workers = settings.workers;
-    let mail = shape.map(|shape| Mail::new(shape.process, shape.processes, workers, committed.0));
-    Ok(Context {
-        process: shape.map_or(LEADER, |shape| shape.process),
-        lineage: Arc::new(lineage),
-        ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
-        mail,
-        push_source: sources[0].name.clone().into(),
-        plan: Arc::new(Plan::after(committed)),
-        feed: Feed::after(committed),
-        hot,
-        health,
-        clock,
-        workers: settings.workers,
-        first_epoch: committed.0 + 1,
+    let (workers, plan) = (settings.workers, Arc::new(Plan::after(committed)));
+    let mail = shape.map(|shape| {
+        let signal = Arc::clone(plan.signal());
+        Mail::new((shape.process, shape.processes), workers, committed.0, signal)
+    });
+    let process = shape.map_or(LEADER, |shape| shape.process);
+    let choices = Choices {
         hot_bytes_max: settings.hot_bytes_max,
         limits: match shape {
             None => settings.epochs,
@@ -238,24 +233,43 @@ fn context(
         ends_with_sources: settings.ends_with_sources,
         refuses_future: settings.refuses_future,
         remembers_changes: settings.remembers_changes,
+    };
+    let ends = choices.ends_with_sources;
+    let fate = Arc::new(Fate::new(process, Arc::clone(&plan), mail.clone(), ends, silent));
+    let serving = Serving {
+        plan: Arc::clone(&plan),
+        store: settings.store.clone(),
+        fate: Arc::clone(&fate),
+        lineage: Arc::new(lineage),
+        feed: Feed::after(committed),
         peers: OnceLock::new(),
         answerer: OnceLock::new(),
         history: History::default(),
         lists: Lists::default(),
         forwarded: Forwarded::default(),
         published: ArcSwap::from_pointee(published),
+    };
+    Ok(Context {
+        plan,
         store: settings.store,
-        key: settings.key,
-        applications: settings.applications,
-        descriptions: settings.descriptions,
+        fate,
+        serving: Arc::new(serving),
+        place: Place {
+            process,
+            workers,
+            ownership: Ownership::new(shape.map_or(1, |shape| shape.processes), workers),
+            mail,
+            push_source: sources[0].name.clone().into(),
+            first_epoch: committed.0 + 1,
+        },
+        choices,
+        gauges,
+        rulebook: Rulebook {
+            key: settings.key,
+            applications: settings.applications,
+            descriptions: settings.descriptions,
+        },
         formats: settings.formats,
-        silent: silent.unwrap_or_else(|| Arc::new(AtomicUsize::new(NOBODY))),
-        ending: OnceLock::new(),
-        drained: AtomicBool::new(false),
-        stopped: AtomicBool::new(false),
-        failure: Mutex::default(),
-        source_failures: Mutex::default(),
-        files_left_out: AtomicU64::new(0),
     })
 }
 
@@ -273,7 +287,8 @@ fn spawn_all(
     let (pushes, pushes_in) = unbounded();
     let (inputs_out, inputs): (Sender<FromSource>, _) = bounded(CHUNKS_WAITING_MAX);
     let (closed_out, closed) = unbounded();
-    let progress = Arc::new(Progress::new(context.workers));
+    let progress =
+        Arc::new(Progress::new(context.place.workers, Arc::clone(context.plan.signal())));
     let sources_stop = Stop::default();
     let mut threads = Vec::new();
 
@@ -287,7 +302,7 @@ fn spawn_all(
     let (visible_out, visible) = unbounded();
     let inbox = inbox(&context, &commands, found_out, visible_out);
     let watch = watch(&context);
-    let mail = context.mail.clone();
+    let mail = context.place.mail.clone();
     let others = mail.map(|mail| Others { mail, found, visible });
     let is_new = context.store.committed().is_none();
     let shape = joined.as_ref().map(|(_, shape)| *shape).filter(|_| is_new);
@@ -306,9 +321,11 @@ fn spawn_all(
     threads.push(thread(&context, "committer", move || {
         committer.run();
         let has_failed = || shared.plan.has_failed();
-        shared.drained.store(!has_failed(), Ordering::Release);
-        let Some(mail) = &shared.mail else { return };
-        if shared.ends_with_sources {
+        if !has_failed() {
+            shared.fate.drained();
+        }
+        let Some(mail) = &shared.place.mail else { return };
+        if shared.choices.ends_with_sources {
             mail.wait_released(has_failed);
         }
         if !has_failed() {
@@ -324,9 +341,9 @@ fn spawn_all(
     if let Some(heartbeats) = heartbeats {
         let (shared, has_ended) = (Arc::clone(&context), Arc::clone(&has_ended));
         threads.push(thread(&context, "cluster", move || {
-            let on_failed = |process, reason| shared.failed_at(process, reason);
+            let on_failed = |process, reason| shared.fate.failed_at(process, reason);
             let goes_on = || !has_ended.load(Ordering::Acquire);
-            heartbeats.watch(&watch, on_failed, || shared.first_failure(), goes_on);
+            heartbeats.watch(&watch, on_failed, || shared.fate.first_failure(), goes_on);
         })?);
     }
     let shared = Arc::clone(&context);
@@ -337,8 +354,8 @@ fn spawn_all(
     let reading = inputs::Shared {
         to: inputs_out,
         stop: sources_stop.clone(),
-        health: Arc::clone(&context.health),
-        context: Some(Arc::clone(&context)),
+        health: Arc::clone(&context.gauges.health),
+        fate: Some(Arc::clone(&context.fate)),
     };
     let readers = inputs::spawn(to_read, &reading);
     let readers = readers.map_err(|error| EngineError::Thread(error.to_string()))?;
@@ -356,15 +373,11 @@ impl Drop for Sets {
 
 /// Starts a thread whose panic stops the engine.
 fn thread(
-    context: &Arc<Context>,
+    context: &Context,
     name: &str,
     run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, EngineError> {
-    let stops = StopsOnPanic::new(context, name);
-    let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
-        let _stops = stops;
-        run();
-    });
+) -> Result<Thread, EngineError> {
+    let thread = Thread::start(&context.fate, name.into(), name.into(), run);
     thread.map_err(|error| EngineError::Thread(error.to_string()))
 }
 
@@ -374,12 +387,12 @@ fn reach_others(
     commands: &Sender<Command>,
     pushes: &Sender<Command>,
 ) -> Result<(), EngineError> {
-    let Some(mail) = &context.mail else { return Ok(()) };
-    let desk = Desk::new(context, context.process, commands.clone(), pushes.clone());
+    let Some(mail) = &context.place.mail else { return Ok(()) };
+    let desk = Desk::new(&context.serving, context.place.process, commands.clone(), pushes.clone());
     let desk = desk.map_err(|error| EngineError::Thread(error.to_string()))?;
-    let peers = MailPeers { mail: Arc::clone(mail), ownership: context.ownership };
-    let is_first =
-        context.answerer.set(Arc::new(desk)).is_ok() && context.peers.set(Arc::new(peers)).is_ok();
+    let peers = MailPeers { mail: Arc::clone(mail), ownership: context.place.ownership };
+    let is_first = context.serving.answerer.set(Arc::new(desk)).is_ok()
+        && context.serving.peers.set(Arc::new(peers)).is_ok();
     assert!(is_first, "an engine is started once");
     Ok(())
 }
@@ -396,19 +409,21 @@ fn inbox(
     Arc::new(move |from, note| match note {
         Note::Found(what) => drop(found.send(what)),
         Note::Visible(epoch) => drop(visible.send(epoch)),
-        Note::Failed { process, reason } => context.failed_at(process, reason),
+        Note::Failed { process, reason } => context.fate.failed_at(process, reason),
         Note::Question(id, question) => {
-            if let (Some(mail), Some(answerer)) = (&context.mail, context.answerer.get()) {
+            if let (Some(mail), Some(answerer)) =
+                (&context.place.mail, context.serving.answerer.get())
+            {
                 mail.hand_over(&**answerer, from, id, question);
             }
         }
         Note::Answer(id, answer) => {
-            if let Some(mail) = &context.mail {
+            if let Some(mail) = &context.place.mail {
                 mail.answered(id, answer);
             }
         }
         Note::Released => {
-            if let Some(mail) = &context.mail {
+            if let Some(mail) = &context.place.mail {
                 mail.release();
             }
         }
@@ -418,10 +433,10 @@ fn inbox(
 
 /// Stops this process when another is lost.
 fn watch(context: &Arc<Context>) -> Arc<Watch> {
-    let context = Arc::downgrade(context);
+    let fate = Arc::downgrade(&context.fate);
     Watch::new(move |process, what| {
-        if let Some(context) = context.upgrade() {
-            context.failed_at(process, format!("it is gone: {what}"));
+        if let Some(fate) = fate.upgrade() {
+            fate.failed_at(process, format!("it is gone: {what}"));
         }
     })
 }
@@ -435,44 +450,43 @@ fn run_workers(
 ) {
     let (builders, others) = match allocators(context, links) {
         Ok(built) => built,
-        Err(error) => return context.fail(error),
+        Err(error) => return context.fate.fail(error),
     };
     let (shared, reached, inbox) = (Arc::clone(context), Arc::clone(progress), Arc::clone(inbox));
     let config = timely::WorkerConfig::default();
+    let running = Running::of(context.place.workers, context.plan.signal());
+    let started = running.clone();
     let workers = timely::execute::execute_from(builders, others, config, move |worker| {
-        let _stops = StopsOnPanic::new(&shared, "worker");
+        started.this_thread();
+        let _stops = StopsOnPanic::new(&shared.fate, "worker");
         graph::run(worker, &shared, &reached, &inbox);
     });
     let workers = match workers {
         Ok(workers) => workers,
-        Err(error) => return context.fail(error),
+        Err(error) => return context.fate.fail(error),
     };
-    while !workers.guards().iter().all(JoinHandle::is_finished) {
-        std::thread::sleep(JOIN_STEP);
-    }
-    if context.mail.is_some() && context.plan.has_failed() {
+    running.wait();
+    if context.place.mail.is_some() && context.plan.has_failed() {
         // The threads of connections to processes that are gone never end.
         return std::mem::forget(workers);
     }
     if let Some(error) = workers.join().into_iter().find_map(Result::err) {
-        context.fail(error);
+        context.fate.fail(error);
     }
 }
-
-/// How often it is looked whether the workers have ended.
-const JOIN_STEP: Duration = Duration::from_millis(5);
 
 type Allocators = (Vec<AllocatorBuilder>, Box<dyn Any + Send>);
 
 /// What timely's workers exchange data with: memory within a process, connections between them.
 fn allocators(context: &Context, links: Option<Vec<Option<Link>>>) -> Result<Allocators, String> {
-    let workers = context.workers;
+    let workers = context.place.workers;
     let Some(links) = links else {
         return timely::CommunicationConfig::Process(workers).try_build();
     };
     let hooks = timely::communication::Hooks::default();
     let within = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), None);
-    let built = initialize_networking_from_sockets(within, links, context.process, workers, hooks);
+    let built =
+        initialize_networking_from_sockets(within, links, context.place.process, workers, hooks);
     let (builders, guard) = built.map_err(|error| format!("threads of the network: {error}"))?;
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
 }
@@ -486,6 +500,6 @@ pub(crate) fn still(settings: Settings) -> Arc<Context> {
     let compiled = Arc::new(CompiledRules::new(&rules, key, applications, descriptions).unwrap());
     let sources = [SourceState::new(PUSH_SOURCE.into(), SourceRow::default())];
     let lineage = settings.store.lineage().clone();
-    let place = Place { shape: None, silent: None, lineage, regroup: None };
-    Arc::new(context(settings, &known, &sources, &compiled, place).unwrap())
+    let seat = Seat { shape: None, silent: None, lineage, regroup: None };
+    Arc::new(context(settings, &known, &sources, &compiled, seat).unwrap())
 }

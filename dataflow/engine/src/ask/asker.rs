@@ -1,7 +1,7 @@
 //! Asks other processes and waits for their answers.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use spoor_operators::time::Epoch;
@@ -11,8 +11,7 @@ use crate::ask::reads::{Here, Read};
 use crate::ask::wire::{self, Question};
 use crate::ask::{Asked, LEADER, Peers};
 use crate::limits::{ANSWER_WAIT, EPOCH_WAIT};
-use crate::mail::LOOK_AGAIN;
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::patience;
 use spoor_api::service::{ServiceError, View};
 
@@ -21,15 +20,15 @@ use spoor_api::service::{ServiceError, View};
 /// # Errors
 /// It does not answer, or the cluster stops.
 pub(crate) fn newest(
-    context: &Context,
+    serving: &Serving,
     peers: &Arc<dyn Peers>,
 ) -> Result<Arc<Published>, ServiceError> {
     if peers.me() == LEADER {
-        return context.published_from(Epoch(0), EPOCH_WAIT);
+        return serving.published_from(Epoch(0), EPOCH_WAIT);
     }
     let question = wire::encode(&Question::Newest)?;
     let epoch = receive(LEADER, &peers.ask(LEADER, question), Instant::now() + EPOCH_WAIT)?;
-    context.published_at(epoch, EPOCH_WAIT)
+    serving.published_at(epoch, EPOCH_WAIT)
 }
 
 /// The parts of some processes, in their order, as of one epoch.
@@ -37,7 +36,7 @@ pub(crate) fn newest(
 /// # Errors
 /// Of any of them: then nothing can be said.
 pub(crate) fn parts<R: Read>(
-    context: &Context,
+    serving: &Serving,
     peers: &Arc<dyn Peers>,
     at: &Published,
     read: &R,
@@ -64,7 +63,7 @@ pub(crate) fn parts<R: Read>(
     }
     // The others work meanwhile.
     let mine = asked.iter().any(|(process, _)| *process == me);
-    let mut mine = mine.then(|| read.read(&Here { context, process: me, at })).transpose()?;
+    let mut mine = mine.then(|| read.read(&Here { serving, process: me, at })).transpose()?;
     let answers = asked.into_iter().map(|(process, answer)| match answer {
         Some(answer) => receive(process, &answer, deadline),
         None => Ok(mine.take().expect("it was read, and each process is asked once")),
@@ -77,13 +76,17 @@ pub(crate) fn parts<R: Read>(
 /// # Errors
 /// See [`parts`].
 pub(crate) fn all<R: Read>(
-    context: &Context,
+    serving: &Serving,
     peers: &Arc<dyn Peers>,
     at: &Published,
     read: &R,
 ) -> Result<Vec<R::Answer>, ServiceError> {
-    parts(context, peers, at, read, 0..peers.count())
+    parts(serving, peers, at, read, 0..peers.count())
 }
+
+/// How often a waiting read looks whether anybody still waits for it: patience tells nobody when it
+/// ends.
+const PATIENCE_LOOK: Duration = Duration::from_millis(50);
 
 /// Waits for an answer.
 ///
@@ -98,7 +101,7 @@ pub(crate) fn receive<T: Crossing>(
         if patience::has_ended() {
             return Err(ServiceError::Unwanted);
         }
-        match asked.answer.recv_deadline(deadline.min(Instant::now() + LOOK_AGAIN)) {
+        match asked.answer.recv_deadline(deadline.min(Instant::now() + PATIENCE_LOOK)) {
             Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
             answer => break answer,
         }

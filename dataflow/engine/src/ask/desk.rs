@@ -16,7 +16,8 @@ use crate::ask::wire::{self, Question};
 use crate::ask::{Answerer, Reply};
 use crate::command::Command;
 use crate::limits::{ANSWER_THREADS_MAX, ANSWER_WAIT, EPOCH_WAIT};
-use crate::{Context, Engine, reader};
+use crate::serving::Serving;
+use crate::{Engine, reader};
 use spoor_api::patience::Patience;
 use spoor_api::service::{ServiceError, View};
 
@@ -28,7 +29,7 @@ pub struct Desk {
 }
 
 struct Shared {
-    context: Weak<Context>,
+    serving: Weak<Serving>,
     /// The number of this process.
     me: usize,
     commands: Sender<Command>,
@@ -41,7 +42,7 @@ impl Desk {
     /// # Errors
     /// The system refuses a thread.
     pub fn of(engine: &Engine, me: usize) -> io::Result<Self> {
-        Self::new(&engine.context, me, engine.commands.clone(), engine.pushes.clone())
+        Self::new(&engine.context.serving, me, engine.commands.clone(), engine.pushes.clone())
     }
 
     /// As [`Desk::of`], of the parts of an engine.
@@ -49,7 +50,7 @@ impl Desk {
     /// # Errors
     /// The system refuses a thread.
     pub(crate) fn new(
-        context: &Arc<Context>,
+        serving: &Arc<Serving>,
         me: usize,
         commands: Sender<Command>,
         pushes: Sender<Command>,
@@ -59,7 +60,7 @@ impl Desk {
             .max_blocking_threads(ANSWER_THREADS_MAX)
             .thread_name("answers")
             .build()?;
-        let shared = Shared { context: Arc::downgrade(context), me, commands, pushes };
+        let shared = Shared { serving: Arc::downgrade(serving), me, commands, pushes };
         Ok(Self { shared: Arc::new(shared), threads: Some(threads) })
     }
 }
@@ -94,25 +95,25 @@ impl Shared {
         match question {
             Question::Newest => reply(wire::answer(&self.newest())),
             Question::Read { epoch, read } => {
-                let context = match self.context() {
-                    Ok(context) => context,
+                let serving = match self.serving() {
+                    Ok(serving) => serving,
                     Err(error) => return reply(wire::answer::<()>(&Err(error))),
                 };
-                let answer = match context.published_at(epoch, EPOCH_WAIT) {
+                let answer = match serving.published_at(epoch, EPOCH_WAIT) {
                     // By then the asker has given up.
                     Ok(at) => Patience::until(Instant::now() + ANSWER_WAIT).while_waiting(|| {
-                        read.answer(&Here { context: &context, process: self.me, at: &at })
+                        read.answer(&Here { serving: &serving, process: self.me, at: &at })
                     }),
                     Err(error) => wire::answer::<()>(&Err(error)),
                 };
                 // The asker may be done with the engine as soon as it is told.
-                drop(context);
+                drop(serving);
                 reply(answer);
             }
             Question::Keep { epoch } => {
-                let kept = self.context().and_then(|context| {
-                    let at = context.published_at(epoch, EPOCH_WAIT)?;
-                    context.keep_for_lists(&at);
+                let kept = self.serving().and_then(|serving| {
+                    let at = serving.published_at(epoch, EPOCH_WAIT)?;
+                    serving.keep_for_lists(&at);
                     Ok(())
                 });
                 reply(wire::answer(&kept));
@@ -131,12 +132,12 @@ impl Shared {
         }
     }
 
-    fn context(&self) -> Result<Arc<Context>, ServiceError> {
-        self.context.upgrade().ok_or(ServiceError::Stopped)
+    fn serving(&self) -> Result<Arc<Serving>, ServiceError> {
+        self.serving.upgrade().ok_or(ServiceError::Stopped)
     }
 
     fn newest(&self) -> Result<Epoch, ServiceError> {
-        Ok(self.context()?.published_from(Epoch(0), EPOCH_WAIT)?.view.epoch())
+        Ok(self.serving()?.published_from(Epoch(0), EPOCH_WAIT)?.view.epoch())
     }
 }
 

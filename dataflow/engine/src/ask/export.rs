@@ -15,7 +15,8 @@ use crate::ask::reads::{ExportFrom, ExportPage, Here, Read};
 use crate::ask::wire::{self, Question};
 use crate::ask::{Asked, Peers, asker};
 use crate::limits::{ANSWER_WAIT, EXPORT_PAGE_BYTES};
-use crate::{Context, Published, line};
+use crate::line;
+use crate::serving::{Published, Serving};
 use spoor_api::service::{ServiceError, View};
 use spoor_store::StoreView;
 
@@ -69,20 +70,20 @@ pub type Visit<'a> = dyn FnMut(Bytes, Bytes) -> io::Result<()> + 'a;
 /// # Errors
 /// A process does not answer, or `visit` fails.
 pub(crate) fn export(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     with_requests: bool,
     visit: &mut Visit<'_>,
 ) -> Result<(), ExportError> {
-    let Some(peers) = context.cluster() else {
-        let mut mine = Mine { context, me: 0, at: context.published() };
+    let Some(peers) = serving.cluster() else {
+        let mut mine = Mine { serving, me: 0, at: serving.published() };
         return mine.rest(ExportFrom { after: None, with_requests }, visit);
     };
-    let at = asker::newest(context, peers)?;
+    let at = asker::newest(serving, peers)?;
     let me = peers.me();
     let from = |process| Remote::begin(peers, process, &at, with_requests);
     let others = (0..peers.count()).filter(|process| *process != me).map(from);
     let mut others: Vec<Remote<'_>> = others.collect::<Result<_, ServiceError>>()?;
-    let mut mine = Mine { context, me, at: Arc::clone(&at) };
+    let mut mine = Mine { serving, me, at: Arc::clone(&at) };
     mine.rest(ExportFrom { after: None, with_requests }, visit)?;
     while !others.is_empty() {
         for other in &mut others {
@@ -95,7 +96,7 @@ pub(crate) fn export(
 
 /// The sessions of this process.
 struct Mine<'a> {
-    context: &'a Context,
+    serving: &'a Serving,
     me: usize,
     at: Arc<Published>,
 }
@@ -103,7 +104,7 @@ struct Mine<'a> {
 impl Mine<'_> {
     fn rest(&mut self, mut read: ExportFrom, visit: &mut Visit<'_>) -> Result<(), ExportError> {
         loop {
-            let here = Here { context: self.context, process: self.me, at: &self.at };
+            let here = Here { serving: self.serving, process: self.me, at: &self.at };
             let page = read.read(&here)?;
             give(page.lines, visit)?;
             match page.last {

@@ -12,11 +12,11 @@ use spoor_operators::rules::edit::RuleEdit;
 use spoor_operators::time::Epoch;
 use tokio::sync::oneshot;
 
-use crate::Context;
 use crate::ask::crossing::Crossing;
 use crate::ask::wire::{self, Changed, Question};
 use crate::ask::{LEADER, Peers, asker};
 use crate::limits::{EPOCH_WAIT, FORWARDED_MAX, MUTATION_WAIT};
+use crate::serving::Serving;
 use spoor_api::service::{Push, PushAnswer, RuleChange, RuleChangeError, ServiceError};
 
 /// Number of commands that wait for the leader.
@@ -24,12 +24,12 @@ use spoor_api::service::{Push, PushAnswer, RuleChange, RuleChangeError, ServiceE
 pub struct Forwarded(AtomicUsize);
 
 /// One of them.
-struct Seat(Arc<Context>);
+struct Seat(Arc<Serving>);
 
 impl Seat {
-    fn take(context: &Arc<Context>) -> Result<Self, ServiceError> {
-        let seat = Self(Arc::clone(context));
-        if context.forwarded.0.fetch_add(1, Ordering::AcqRel) >= FORWARDED_MAX {
+    fn take(serving: &Arc<Serving>) -> Result<Self, ServiceError> {
+        let seat = Self(Arc::clone(serving));
+        if serving.forwarded.0.fetch_add(1, Ordering::AcqRel) >= FORWARDED_MAX {
             return Err(ServiceError::Limit(
                 "too many changes and pushes wait; try again later".into(),
             ));
@@ -46,39 +46,39 @@ impl Drop for Seat {
 
 /// Has the leader change the rules.
 pub(crate) fn change(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     peers: &Arc<dyn Peers>,
     edit: RuleEdit,
     expected: Option<u64>,
     key: Option<String>,
 ) -> oneshot::Receiver<Result<RuleChange, RuleChangeError>> {
     let question = Question::Change { edit, expected, key };
-    forward(context, peers, question, |context, outcome: Result<Changed, ServiceError>| {
+    forward(serving, peers, question, |serving, outcome: Result<Changed, ServiceError>| {
         let change = wire::read_changed(outcome?)?;
-        context.published_from(change.effective_epoch, EPOCH_WAIT)?;
+        serving.published_from(change.effective_epoch, EPOCH_WAIT)?;
         Ok(change)
     })
 }
 
 /// Has the leader take records.
 pub(crate) fn push(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     peers: &Arc<dyn Peers>,
     push: Push,
 ) -> oneshot::Receiver<Result<PushAnswer, ServiceError>> {
     let question = Question::Push(push);
-    forward(context, peers, question, |context, outcome: Result<PushAnswer, ServiceError>| {
+    forward(serving, peers, question, |serving, outcome: Result<PushAnswer, ServiceError>| {
         let answer = outcome?;
-        context.published_from(Epoch(answer.epoch), EPOCH_WAIT)?;
+        serving.published_from(Epoch(answer.epoch), EPOCH_WAIT)?;
         Ok(answer)
     })
 }
 
 fn forward<T, A, E>(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     peers: &Arc<dyn Peers>,
     question: Question,
-    finish: impl FnOnce(&Context, Result<T, ServiceError>) -> Result<A, E> + Send + 'static,
+    finish: impl FnOnce(&Serving, Result<T, ServiceError>) -> Result<A, E> + Send + 'static,
 ) -> oneshot::Receiver<Result<A, E>>
 where
     T: Crossing,
@@ -86,7 +86,7 @@ where
     E: From<ServiceError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let seat = match Seat::take(context) {
+    let seat = match Seat::take(serving) {
         Ok(seat) => seat,
         Err(error) => {
             let _ = reply.send(Err(error.into()));

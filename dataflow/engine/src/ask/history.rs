@@ -7,24 +7,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use spoor_operators::time::Epoch;
 
 use crate::limits::{VIEWS_KEPT_AGE, VIEWS_KEPT_MAX};
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::service::{ServiceError, View};
 
 /// Epochs that were the newest lately, oldest first.
 #[derive(Default)]
 pub struct History {
     past: Mutex<VecDeque<(Instant, Arc<Published>)>>,
-    moved: Condvar,
 }
 
-/// How often somebody who waits for an epoch looks whether the engine still runs.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-
-impl Context {
+impl Serving {
     /// Puts an epoch in the place of the newest, which is kept for a while in a cluster.
     pub(crate) fn let_see(&self, published: Published) {
         let history = &self.history;
@@ -41,7 +37,7 @@ impl Context {
             gone.extend(past.pop_front());
         }
         drop(past);
-        history.moved.notify_all();
+        self.plan.signal().tell();
     }
 
     /// An epoch that everybody may see here; waits for one that is to come.
@@ -76,24 +72,17 @@ impl Context {
         epoch: Epoch,
         wait: Duration,
     ) -> Result<Arc<Published>, ServiceError> {
-        let deadline = Instant::now() + wait;
-        let mut past = self.history.past.lock();
-        loop {
+        let look = || {
             if self.plan.has_failed() {
-                return Err(ServiceError::Stopped);
+                return Some(Err(ServiceError::Stopped));
             }
             let newest = self.published();
             if newest.view.epoch() >= epoch {
-                return Ok(newest);
+                return Some(Ok(newest));
             }
-            if self.is_stopped() {
-                return Err(ServiceError::Stopped);
-            }
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(ServiceError::NotYet(epoch.0));
-            }
-            self.history.moved.wait_until(&mut past, deadline.min(now + LOOK_INTERVAL));
-        }
+            self.fate.is_stopped().then_some(Err(ServiceError::Stopped))
+        };
+        let found = self.plan.signal().wait(Some(Instant::now() + wait), look);
+        found.unwrap_or(Err(ServiceError::NotYet(epoch.0)))
     }
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use spoor_operators::time::Epoch;
 
 use crate::limits::{LIST_AGE, LIST_IDLE, LIST_WRITTEN_BYTES, LISTS_KEPT_MAX};
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::service::View;
 
 /// See the module's description.
@@ -87,7 +87,7 @@ impl Lists {
     }
 }
 
-impl Context {
+impl Serving {
     /// Keeps an epoch for the next page of a list.
     pub(crate) fn keep_for_lists(&self, at: &Arc<Published>) {
         self.lists.keep(at, self.store.written_bytes());

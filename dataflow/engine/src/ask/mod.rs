@@ -28,8 +28,8 @@ use crossbeam_channel::Receiver;
 
 pub use desk::Desk;
 
-use crate::Context;
 pub use crate::LEADER;
+use crate::serving::Serving;
 
 /// How a process reaches the others of its cluster.
 pub trait Peers: Send + Sync + 'static {
@@ -78,7 +78,7 @@ pub trait Answerer: Send + Sync + 'static {
     fn handle(&self, from: usize, question: Vec<u8>, reply: Reply);
 }
 
-impl Context {
+impl Serving {
     /// The other processes, if there are any.
     pub(crate) fn cluster(&self) -> Option<&Arc<dyn Peers>> {
         self.peers.get().filter(|peers| peers.count() > 1)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::ask::crossing::Crossing;
 use crate::ask::{export, wire};
 use crate::feed::{self, Differences};
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
     SessionQuery, Status,
@@ -24,7 +24,7 @@ use spoor_store::LettersBefore;
 
 /// The process that answers, as of an epoch.
 pub(crate) struct Here<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) serving: &'a Serving,
     pub(crate) process: usize,
     pub(crate) at: &'a Published,
 }
@@ -292,7 +292,7 @@ impl Read for ChangesAfter {
     type Answer = Option<Differences>;
 
     fn read(&self, here: &Here<'_>) -> Result<Self::Answer, ServiceError> {
-        feed::differences(here.context, here.at, &self.filter, self.after)
+        feed::differences(here.serving, here.at, &self.filter, self.after)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::ask::solo::Solo;
 use crate::ask::wire::{self, Question};
 use crate::ask::{Peers, asker, merge};
 use crate::limits::READ_BEGINNINGS_MAX;
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::query::{
     DeadLetterPage, Filter, LetterPlace, Overview, RequestPage, RequestQuery, SessionPage,
     SessionQuery, Status,
@@ -30,7 +30,7 @@ use spoor_api::values::{self, ValuePage, ValueQuery};
 
 /// See the module's description.
 pub(crate) struct ClusterView {
-    context: Arc<Context>,
+    serving: Arc<Serving>,
     peers: Arc<dyn Peers>,
     held: Mutex<Held>,
 }
@@ -47,27 +47,27 @@ impl ClusterView {
     /// # Errors
     /// The leader does not answer, or the cluster stops.
     pub(crate) fn newest(
-        context: &Arc<Context>,
+        serving: &Arc<Serving>,
         peers: &Arc<dyn Peers>,
     ) -> Result<Self, ServiceError> {
-        let at = asker::newest(context, peers)?;
-        Ok(Self::begun(context, peers, Held { at, fixed: false }))
+        let at = asker::newest(serving, peers)?;
+        Ok(Self::begun(serving, peers, Held { at, fixed: false }))
     }
 
     /// What a process alone shows of an epoch.
-    pub(crate) fn alone(context: &Arc<Context>, at: Arc<Published>) -> Self {
+    pub(crate) fn alone(serving: &Arc<Serving>, at: Arc<Published>) -> Self {
         let peers: Arc<dyn Peers> = Arc::new(Solo);
-        Self::at(context, &peers, at)
+        Self::at(serving, &peers, at)
     }
 
     /// A view of an epoch and no other.
-    pub(crate) fn at(context: &Arc<Context>, peers: &Arc<dyn Peers>, at: Arc<Published>) -> Self {
-        Self::begun(context, peers, Held { at, fixed: true })
+    pub(crate) fn at(serving: &Arc<Serving>, peers: &Arc<dyn Peers>, at: Arc<Published>) -> Self {
+        Self::begun(serving, peers, Held { at, fixed: true })
     }
 
-    fn begun(context: &Arc<Context>, peers: &Arc<dyn Peers>, held: Held) -> Self {
-        let (context, peers) = (Arc::clone(context), Arc::clone(peers));
-        Self { context, peers, held: Mutex::new(held) }
+    fn begun(serving: &Arc<Serving>, peers: &Arc<dyn Peers>, held: Held) -> Self {
+        let (serving, peers) = (Arc::clone(serving), Arc::clone(peers));
+        Self { serving, peers, held: Mutex::new(held) }
     }
 
     /// The epoch, from now on for good.
@@ -103,7 +103,7 @@ impl ClusterView {
 
     /// Moves on from an epoch, unless something of it was given out meanwhile.
     fn renew(&self, from: &Arc<Published>) -> Result<(), ServiceError> {
-        let newest = asker::newest(&self.context, &self.peers)?;
+        let newest = asker::newest(&self.serving, &self.peers)?;
         let mut held = self.held.lock();
         if !held.fixed && Arc::ptr_eq(&held.at, from) {
             held.at = newest;
@@ -113,7 +113,7 @@ impl ClusterView {
 
     /// The parts of all processes.
     fn all<R: Read>(&self, at: &Published, read: &R) -> Result<Vec<R::Answer>, ServiceError> {
-        asker::all(&self.context, &self.peers, at, read)
+        asker::all(&self.serving, &self.peers, at, read)
     }
 
     /// The part of the one process that owns an identity.
@@ -129,7 +129,7 @@ impl ClusterView {
         read: &R,
     ) -> Result<R::Answer, ServiceError> {
         let asked = std::iter::once(process);
-        let mut parts = asker::parts(&self.context, &self.peers, at, read, asked)?;
+        let mut parts = asker::parts(&self.serving, &self.peers, at, read, asked)?;
         Ok(parts.pop().expect("one process was asked"))
     }
 }
@@ -163,7 +163,7 @@ impl View for ClusterView {
 
     fn keep_for_list(&self) {
         let at = self.fixed();
-        self.context.keep_for_lists(&at);
+        self.serving.keep_for_lists(&at);
         let Ok(question) = wire::encode(&Question::Keep { epoch: at.view.epoch() }) else { return };
         let others = (0..self.peers.count()).filter(|process| *process != self.peers.me());
         // Nobody waits: until it arrives, they keep the last epochs anyway.

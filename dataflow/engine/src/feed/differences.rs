@@ -16,46 +16,46 @@ use crate::limits::{
     FEED_EVENT_BYTES_MAX, FEED_MERGED_MAX, FEED_PENDING_MAX, FEED_SNAPSHOT_STEP,
     READ_BEGINNINGS_MAX,
 };
-use crate::{Context, Published};
+use crate::serving::{Published, Serving};
 use spoor_api::query::{Cursor, Filter, Order, SessionQuery};
 use spoor_api::service::{Event, ServiceError, View};
 use spoor_store::StoreView;
 
 /// What happened after an epoch, which may be nothing; or how everything is.
 pub(crate) fn look(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     filter: &Filter,
     looked: Option<Epoch>,
     snapshot: usize,
 ) -> Result<Event, ServiceError> {
-    match context.cluster() {
-        None => here(context, filter, looked, snapshot),
-        Some(peers) => everywhere(context, peers, filter, looked, snapshot),
+    match serving.cluster() {
+        None => here(serving, filter, looked, snapshot),
+        Some(peers) => everywhere(serving, peers, filter, looked, snapshot),
     }
 }
 
 /// As [`look`], in a process alone.
 fn here(
-    context: &Context,
+    serving: &Serving,
     filter: &Filter,
     looked: Option<Epoch>,
     snapshot: usize,
 ) -> Result<Event, ServiceError> {
-    let at = context.published();
+    let at = serving.published();
     let differences = match looked {
         // An epoch that was never committed was never told either.
-        Some(looked) if looked <= at.view.epoch() => differences(context, &at, filter, looked)?,
+        Some(looked) if looked <= at.view.epoch() => differences(serving, &at, filter, looked)?,
         _ => None,
     };
     match differences {
         Some(differences) => Ok(differences.event(at.view.epoch())),
-        None => snapshot_of(&*context.view()?, filter, snapshot),
+        None => snapshot_of(&*serving.view()?, filter, snapshot),
     }
 }
 
 /// As [`look`], in all processes.
 fn everywhere(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     peers: &Arc<dyn Peers>,
     filter: &Filter,
     looked: Option<Epoch>,
@@ -63,7 +63,7 @@ fn everywhere(
 ) -> Result<Event, ServiceError> {
     let mut beginnings = 1..READ_BEGINNINGS_MAX;
     loop {
-        let event = event_of_all(context, peers, filter, looked, snapshot);
+        let event = event_of_all(serving, peers, filter, looked, snapshot);
         // The newest epoch is another one by now.
         if !matches!(event, Err(ServiceError::Gone(_))) || beginnings.next().is_none() {
             return event;
@@ -72,16 +72,16 @@ fn everywhere(
 }
 
 fn event_of_all(
-    context: &Arc<Context>,
+    serving: &Arc<Serving>,
     peers: &Arc<dyn Peers>,
     filter: &Filter,
     looked: Option<Epoch>,
     snapshot: usize,
 ) -> Result<Event, ServiceError> {
-    let mut at = context.published();
+    let mut at = serving.published();
     if looked.is_some_and(|looked| looked > at.view.epoch()) {
         // Another process may have told of it already: the leader sees every epoch first.
-        at = asker::newest(context, peers)?;
+        at = asker::newest(serving, peers)?;
     }
     if let Some(after) = looked.filter(|looked| *looked <= at.view.epoch()) {
         let read = ChangesAfter { after, filter: filter.clone() };
@@ -92,14 +92,14 @@ fn event_of_all(
             }
             None => 0..peers.count(),
         };
-        let parts = asker::parts(context, peers, &at, &read, asked)?;
+        let parts = asker::parts(serving, peers, &at, &read, asked)?;
         if let Some(whole) = merge::differences(parts)
             && whole.is_one_event()
         {
             return Ok(whole.event(at.view.epoch()));
         }
     }
-    snapshot_of(&ClusterView::at(context, peers, at), filter, snapshot)
+    snapshot_of(&ClusterView::at(serving, peers, at), filter, snapshot)
 }
 
 /// The newest sessions, as many as one event may have. They are read in steps: how large they are
@@ -165,12 +165,12 @@ impl Differences {
 /// # Errors
 /// The store cannot be read.
 pub(crate) fn differences(
-    context: &Context,
+    serving: &Serving,
     at: &Published,
     filter: &Filter,
     after: Epoch,
 ) -> Result<Option<Differences>, ServiceError> {
-    let Some(epochs) = context.feed.between(after, at.view.epoch()) else { return Ok(None) };
+    let Some(epochs) = serving.feed.between(after, at.view.epoch()) else { return Ok(None) };
     let Some(merged) = merged(&epochs, filter) else { return Ok(None) };
     let mut differences = Differences::default();
     let mut bytes = 0;

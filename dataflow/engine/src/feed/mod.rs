@@ -28,8 +28,8 @@ pub(crate) use differences::{differences, look};
 use ring::{EpochChanges, Ring};
 use subscription::Subscription;
 
-use crate::Context;
 use crate::limits::FEED_SUBSCRIBERS_MAX;
+use crate::serving::Serving;
 use spoor_api::lineage::Lineage;
 use spoor_api::service::{ChangeFeed, Changes, ChangesQuery, ServiceError};
 
@@ -86,7 +86,7 @@ impl Feed {
 }
 
 /// The engine's [`ChangeFeed`].
-pub struct EngineFeed(pub Arc<Context>);
+pub struct EngineFeed(pub Arc<Serving>);
 
 impl ChangeFeed for EngineFeed {
     fn session_changes(&self, query: ChangesQuery) -> Result<Box<dyn Changes>, ServiceError> {

@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Seat, look};
-use crate::Context;
 use crate::limits::{FEED_PACE, FEED_PROGRESS, FEED_SNAPSHOT_MAX};
+use crate::serving::Serving;
 use spoor_api::query::Filter;
 use spoor_api::service::{Changes, ChangesQuery, Event, ServiceError};
 
 pub(super) struct Subscription {
-    context: Arc<Context>,
+    serving: Arc<Serving>,
     filter: Arc<Filter>,
     snapshot: usize,
     interval: Duration,
@@ -34,12 +34,12 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(context: Arc<Context>, query: ChangesQuery, seat: Seat) -> Self {
-        let since = query.since.and_then(|token| context.lineage.epoch_of(token));
+    pub(super) fn new(serving: Arc<Serving>, query: ChangesQuery, seat: Seat) -> Self {
+        let since = query.since.and_then(|token| serving.lineage.epoch_of(token));
         let now = Instant::now();
         Self {
-            epochs: context.feed.epochs(),
-            context,
+            epochs: serving.feed.epochs(),
+            serving,
             filter: Arc::new(query.filter),
             snapshot: query.snapshot.min(FEED_SNAPSHOT_MAX),
             interval: query.interval,
@@ -59,20 +59,20 @@ impl Subscription {
 
     /// Whether the epoch has to be told although nothing changed.
     fn needs_progress(&self) -> bool {
-        let soon = || self.told.is_some_and(|told| self.context.feed.forgets_soon(told));
+        let soon = || self.told.is_some_and(|told| self.serving.feed.forgets_soon(told));
         self.progress_at().is_some_and(|at| at <= Instant::now() || soon())
     }
 
     async fn wait(&mut self) -> bool {
         loop {
-            if self.context.is_stopped() {
+            if self.serving.fate.is_stopped() {
                 return false;
             }
             let newest = *self.epochs.borrow_and_update();
             let is_new = self.looked.is_none_or(|looked| looked < newest);
             if is_new || self.resumes || self.needs_progress() {
                 tokio::time::sleep_until(self.next_look).await;
-                return !self.context.is_stopped();
+                return !self.serving.fate.is_stopped();
             }
             let progress_at = self.progress_at();
             let moved = self.epochs.changed();
@@ -87,11 +87,11 @@ impl Subscription {
     }
 
     async fn look(&mut self) -> Result<Option<Event>, ServiceError> {
-        let context = Arc::clone(&self.context);
+        let serving = Arc::clone(&self.serving);
         let (filter, looked, snapshot) = (Arc::clone(&self.filter), self.looked, self.snapshot);
         self.next_look = Instant::now() + self.pace();
         // Filters may look at the disk, and a snapshot does.
-        let work = tokio::task::spawn_blocking(move || look(&context, &filter, looked, snapshot));
+        let work = tokio::task::spawn_blocking(move || look(&serving, &filter, looked, snapshot));
         let event = work.await.map_err(|_| ServiceError::Stopped)??;
         self.resumes = false;
         self.looked = Some(event.epoch());
@@ -110,7 +110,7 @@ impl Subscription {
 
     /// Least time between two looks. Other processes are never asked more often.
     fn pace(&self) -> Duration {
-        match self.context.cluster() {
+        match self.serving.cluster() {
             Some(_) => FEED_PACE,
             None => FEED_PACE.min(self.interval),
         }

@@ -49,7 +49,7 @@ fn when_the_cluster_stops_reads_say_so() {
     assert_eq!(view.sessions(&all()).unwrap_err(), ServiceError::Stopped);
     assert_eq!(cluster.processes[1].services.reader.view().err(), Some(ServiceError::Stopped));
     cluster.mood(LEADER, Mood::Answers);
-    cluster.processes[LEADER].context.fail("a disk is full".into());
+    cluster.processes[LEADER].context.fate.fail("a disk is full".into());
     assert_eq!(view.sessions(&all()).unwrap_err(), ServiceError::Stopped);
     assert_eq!(cluster.processes[1].services.reader.view().err(), Some(ServiceError::Stopped));
 }
@@ -125,7 +125,7 @@ fn a_question_that_is_not_understood_is_answered_with_that() {
 fn a_subscriber_is_told_of_the_changes_of_all_processes() {
     let mut cluster = fed(3);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let feed = EngineFeed(Arc::clone(&cluster.processes[2].context));
+    let feed = EngineFeed(Arc::clone(&cluster.processes[2].context.serving));
     let mut changes = feed.session_changes(ChangesQuery::of(Filter::all(), 100)).unwrap();
     let mut next = || runtime.block_on(changes.next());
     let Some(Ok(Event::Snapshot { epoch, sessions, truncated: false })) = next() else { panic!() };
@@ -149,7 +149,7 @@ fn a_subscriber_to_one_identity_needs_its_owner_only() {
     let owned = |id: &SessionId| usize::from(id.identity.partition()) % 3 == 1;
     let id = cluster.whole.fed.sessions.keys().copied().find(owned).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let feed = EngineFeed(Arc::clone(&cluster.processes[0].context));
+    let feed = EngineFeed(Arc::clone(&cluster.processes[0].context.serving));
     cluster.mood(2, Mood::Silent);
     let filter = Filter::Identity(id.identity);
     let mut changes = feed.session_changes(ChangesQuery::of(filter, 100)).unwrap();

@@ -35,7 +35,7 @@ struct Client {
 
 impl Client {
     fn of(process: &Process, filter: Filter) -> Self {
-        let feed = EngineFeed(Arc::clone(&process.context));
+        let feed = EngineFeed(Arc::clone(&process.context.serving));
         let changes = feed.session_changes(ChangesQuery::of(filter.clone(), ALL)).unwrap();
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let (known, token) = (BTreeMap::new(), None);
@@ -172,7 +172,7 @@ fn a_snapshot_has_as_many_sessions_as_fit() {
     }
     let bytes: usize = cluster.whole.fed.sessions.values().map(|one| one.memory_bytes()).sum();
     assert!(bytes > FEED_EVENT_BYTES_MAX, "{bytes} bytes are too few for this test");
-    let feed = EngineFeed(Arc::clone(&cluster.processes[1].context));
+    let feed = EngineFeed(Arc::clone(&cluster.processes[1].context.serving));
     let mut changes = feed.session_changes(ChangesQuery::of(Filter::all(), ALL)).unwrap();
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let event = runtime.block_on(changes.take()).unwrap().unwrap();

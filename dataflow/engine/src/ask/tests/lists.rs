@@ -38,7 +38,7 @@ fn the_epoch_of_a_list_is_kept_and_that_of_others_is_not() {
         drop(begun);
         for process in &cluster.processes {
             // The others are told, and nobody waits for their answer.
-            while process.context.lists.find(epoch).is_none() {
+            while process.context.serving.lists.find(epoch).is_none() {
                 std::thread::yield_now();
             }
         }

@@ -140,7 +140,7 @@ impl Process {
         };
         let context = start::still(settings);
         let ((commands_out, commands), (pushes_out, pushes)) = (unbounded(), unbounded());
-        let services = reader::services(&context, &commands_out, &pushes_out);
+        let services = reader::services(&context.serving, &commands_out, &pushes_out);
         Self { fed, context, services, commands, pushes, counts: SourceCounts::default() }
     }
 
@@ -176,15 +176,15 @@ impl Process {
         let standing = Standing {
             watermark: None,
             health: Arc::default(),
-            clock: Arc::clone(&context.clock),
+            clock: Arc::clone(&context.gauges.clock),
             open_sessions: 0,
             sources: vec![source("push", self.counts), source(own_source, SourceCounts::default())],
             regroup: None,
-            hot: Arc::clone(&context.hot),
-            hot_bytes_max: context.hot_bytes_max,
-            workers: context.workers,
+            hot: Arc::clone(&context.gauges.hot),
+            hot_bytes_max: context.choices.hot_bytes_max,
+            workers: context.place.workers,
         };
-        let rules = context.published().rules.clone();
+        let rules = context.serving.published().rules.clone();
         context.publish(standing, &rules, changes).unwrap();
         context.plan.committed_through(Epoch(epoch));
     }
@@ -202,11 +202,11 @@ impl Cluster {
         for me in 0..count {
             let mut process = Process::new();
             let peers: Arc<dyn Peers> = Arc::new(Direct { me, count, net: Arc::clone(&net) });
-            assert!(process.context.peers.set(peers).is_ok());
+            assert!(process.context.serving.peers.set(peers).is_ok());
             let ((commands, taken), (pushes, pushed)) = (unbounded(), unbounded());
-            process.services = reader::services(&process.context, &commands, &pushes);
+            process.services = reader::services(&process.context.serving, &commands, &pushes);
             (process.commands, process.pushes) = (taken, pushed);
-            desks.push(Desk::new(&process.context, me, commands, pushes).unwrap());
+            desks.push(Desk::new(&process.context.serving, me, commands, pushes).unwrap());
             processes.push(process);
         }
         assert!(net.desks.set(desks).is_ok());

@@ -95,9 +95,9 @@ fn check_overview(cluster: &Cluster, view: &dyn View, range: (Option<i64>, Optio
 /// What a subscriber is told, whatever it was told of before.
 fn check_changes(cluster: &Cluster, filter: &Filter) {
     for told in (0..=cluster.epoch).map(|epoch| Some(Epoch(epoch))).chain([None]) {
-        let whole = feed::look(&cluster.whole.context, filter, told, 3).unwrap();
+        let whole = feed::look(&cluster.whole.context.serving, filter, told, 3).unwrap();
         for process in &cluster.processes {
-            let found = feed::look(&process.context, filter, told, 3).unwrap();
+            let found = feed::look(&process.context.serving, filter, told, 3).unwrap();
             assert_eq!(format!("{found:?}"), format!("{whole:?}"), "{told:?}");
         }
         assert_eq!(whole.epoch(), Epoch(cluster.epoch));
@@ -106,8 +106,8 @@ fn check_changes(cluster: &Cluster, filter: &Filter) {
 
 fn exported(cluster: &Cluster, process: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
     let context = match cluster.processes.get(process) {
-        Some(process) => &process.context,
-        None => &cluster.whole.context,
+        Some(process) => &process.context.serving,
+        None => &cluster.whole.context.serving,
     };
     let mut lines = Vec::new();
     let mut visit = |key: bytes::Bytes, line: bytes::Bytes| {
