@@ -84,7 +84,8 @@ fn run(state: &Path, log: &Path, keep: Keep, requests: u64) -> Duration {
         remembers_changes: false,
     };
     let begin = Instant::now();
-    let replayed = replay::run(settings, &mut |_, _| {}).expect("the replay succeeds");
+    let replayed = replay::run(settings, &mut |_, _| std::ops::ControlFlow::Continue(()))
+        .expect("the replay succeeds");
     let took = begin.elapsed();
     assert_eq!(replayed.counts().read, requests, "all are read");
     replayed.end().expect("the engine ends well");

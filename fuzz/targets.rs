@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spoor_input::decode::chunk::Chunk;
+use spoor_input::decode::line::{Dialect, LineFormat};
 use spoor_input::decode::settings as config;
-use spoor_input::decode::{Decoder, Format, Mapping, detect};
+use spoor_input::decode::{Decoder, Format, Mapping, detect, wrap};
 use spoor_operators::point::Point;
 use spoor_operators::request::Request;
 
@@ -21,6 +22,45 @@ pub fn ndjson(input: &[u8]) {
 
 pub fn access_log(input: &[u8]) {
     decode(Format::Combined, input);
+}
+
+/// Every built-in format of lines, and W3C, on the same lines.
+pub fn lines(input: &[u8]) {
+    for name in Format::built_in_names() {
+        let format: Format = name.parse().expect("a built-in format has a name");
+        if !format.is_document() {
+            decode(format, input);
+        }
+    }
+}
+
+/// What is around a line, found and taken off.
+pub fn wrapper(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    for line in text.lines() {
+        if let Some((wrapper, inner)) = wrap::inner(line) {
+            assert!(!wrapper.name().is_empty());
+            assert!(inner.len() <= line.len() * 3 + 3, "what is inside is no longer");
+        }
+    }
+    decode(Format::Combined, input);
+}
+
+/// The first line is a format string of each server and a regular expression, the rest are lines.
+pub fn format_string(input: &[u8]) {
+    let at = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (text, lines) = input.split_at(at);
+    let text = String::from_utf8_lossy(text);
+    let mut compiled = vec![LineFormat::regex("fuzz", &text)];
+    for dialect in [Dialect::Nginx, Dialect::Apache, Dialect::Envoy, Dialect::Haproxy] {
+        compiled.push(LineFormat::pasted("fuzz", dialect, &text));
+    }
+    for format in compiled {
+        match format {
+            Ok(format) => decode(Format::Lines(Arc::new(format)), lines),
+            Err(reason) => assert!(!reason.is_empty()),
+        }
+    }
 }
 
 pub fn har(input: &[u8]) {
@@ -66,7 +106,8 @@ fn decode(format: Format, input: &[u8]) {
     let chunk = Chunk::whole("s".into(), Arc::new(format), Bytes::copy_from_slice(input));
     let (mut line, mut stored) = (0, Vec::new());
     Decoder::new().decode(&chunk, &mut |record, raw| match record {
-        Ok(request) => {
+        Ok(mut request) => {
+            request.repaired = false;
             assert!(!request.id.is_empty() && !request.method.is_empty());
             stored.clear();
             request.encode(&mut stored);

@@ -19,6 +19,7 @@ use crate::generate;
     long_about = "Live user sessions from a stream of API requests, exact under late data and \
                   changed rules.",
     after_help = "Examples:\n  \
+        spoor inspect access.log.gz                     what it is, and what would be read of it\n  \
         spoor replay access.log.gz                      sessions of a log, one JSON object a line\n  \
         spoor generate --requests 1000 | spoor replay - the same of made-up traffic\n  \
         spoor serve --config configs/spoor.toml         a server with GraphQL on loopback"
@@ -37,6 +38,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run logs through the dataflow to their end and write one JSON object a session
     Replay(ReplayArgs),
+    /// Say what format a log is of and why, what is read of it, and what would be bad
+    Inspect(InspectArgs),
     /// Write realistic API traffic as NDJSON, the same bytes for the same options
     Generate(GenerateArgs),
     /// Recompute the sessions of a store from its request log and compare
@@ -147,9 +150,12 @@ pub struct ReplayArgs {
     /// Rules to group by, TOML; overrides [rules]
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// auto (by content), ndjson, combined, common, har, or a mapping of the configuration
+    /// auto (by content), or the name of a format; docs/formats.md lists them
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub format: String,
+    /// End at the first bad record, write no sessions, exit with status 1
+    #[arg(long)]
+    pub strict: bool,
     /// Dataflow workers; overrides [engine] workers
     #[arg(long, value_name = "N", value_parser = workers())]
     pub workers: Option<u64>,
@@ -168,9 +174,28 @@ pub struct ReplayArgs {
     /// The other processes; process 0 writes the sessions of all.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Logs to read, plain, gzip or zstd; `-` is standard input
+    /// Logs to read, plain or compressed (gzip, zstd, xz, lz4); `-` is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
+}
+
+/// `spoor inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    spoor inspect access.log\n  \
+    spoor inspect --config spoor.toml --format edge access.log.zst\n\n\
+    Exit status: 0 when at least one record can be read, 1 when none can or the format is not \
+    recognised, 2 for a wrong call or configuration.")]
+pub struct InspectArgs {
+    /// Configuration file, TOML; see configs/spoor.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// auto (by content), or the name of a format; docs/formats.md lists them
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: String,
+    /// A log, plain or compressed; `-` is standard input
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
 }
 
 /// `spoor generate`.

@@ -88,6 +88,38 @@ fn the_example_of_a_mapping_gives_the_records_of_the_page() {
     keys.iter().for_each(|key| assert!(told.contains(&format!("`{key}`")), "{key}"));
 }
 
+#[test]
+fn the_page_of_formats_names_each_and_its_examples_are_read() {
+    let page = page("docs/formats.md");
+    let told: String = rows(&page).into_iter().map(|row| row[0].clone()).collect();
+    for name in Format::built_in_names() {
+        assert!(told.contains(&format!("`{name}`")), "{name}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("spoor.toml");
+    for toml in blocks(&page, "toml") {
+        std::fs::write(&file, &toml).unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        config.client_ip.check().unwrap();
+    }
+    std::fs::write(&file, &blocks(&page, "toml")[0]).unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    let mut formats = decode::Formats::default();
+    for (name, format) in &config.formats {
+        formats.add(name, format).unwrap();
+    }
+    let lines: BTreeMap<String, String> = serde_json::from_str(&blocks(&page, "json")[0]).unwrap();
+    assert!(lines.keys().eq(config.formats.keys()), "each format has a line");
+    for (name, line) in lines {
+        let read = decoded(&line, (*formats.named(&name).unwrap()).clone());
+        assert_eq!(read.len(), 1, "{name}");
+        let record = format!("{:?}", read[0]);
+        for part in ["1772445600000", "\"GET\"", "\"/a\"", "status: 200"] {
+            assert!(record.contains(part), "{name}: {part}: {record}");
+        }
+    }
+}
+
 enum Size {
     Count(u64),
     Bytes(u64),

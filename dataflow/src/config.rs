@@ -26,7 +26,9 @@ use spoor_store::{KeptOfRefused, SpillCodec};
 
 use durations::Durations;
 
+pub use spoor_input::decode::formats::FormatConfig;
 pub use spoor_input::decode::settings::{FORMAT_AUTO, Mapping, Templates, TimeUnit};
+pub use spoor_input::decode::site::{ClientIp, InputConfig};
 
 /// Prefix of environment variables that are configuration.
 pub const ENV_PREFIX: &str = "SPOOR_";
@@ -51,6 +53,12 @@ pub struct Config {
     pub applications: Applications,
     /// How JSON logs of other shapes become requests, by name.
     pub mappings: BTreeMap<String, Mapping>,
+    /// Formats of lines, by name.
+    pub formats: BTreeMap<String, FormatConfig>,
+    /// What holds for every input.
+    pub input: InputConfig,
+    /// Who the client is behind proxies.
+    pub client_ip: ClientIp,
     /// API descriptions, for endpoint templates and the inventory.
     pub descriptions: Vec<Description>,
     /// The rules a new store begins with.
@@ -153,7 +161,7 @@ pub struct SourceConfig {
     /// Which file or directory; absent for standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// `auto` (by content), `ndjson`, `combined`, `common`, `har`, or the name of a mapping.
+    /// `auto` (by content), or the name of a format: built in, of `[formats]` or a mapping.
     #[serde(default = "auto")]
     pub format: String,
 }

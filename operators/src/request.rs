@@ -64,6 +64,10 @@ pub struct Request<'a> {
     pub attacks: Vec<Attack<'a>>,
     /// Blocked upstream.
     pub blocked: bool,
+    /// The decoder dropped a side field that breaks the record's rules. Not stored.
+    pub repaired: bool,
+    /// The archive and browser this came from, where nothing else tells who sent it.
+    pub archive: Cow<'a, str>,
     /// What rules in force read *inside* a value before that value was redacted, as
     /// `(point, value)`: see `redact.rs`. Decoders leave it empty.
     pub kept: Fields<'a>,
@@ -116,6 +120,7 @@ const HAS_REQUEST: u8 = 8;
 const HAS_RESPONSE: u8 = 16;
 const HAS_ATTACKS: u8 = 32;
 const HAS_KEPT: u8 = 64;
+const HAS_ARCHIVE: u8 = 128;
 
 impl<'a> Request<'a> {
     /// Appends the stored form.
@@ -130,6 +135,7 @@ impl<'a> Request<'a> {
             (HAS_RESPONSE, response),
             (HAS_ATTACKS, !self.attacks.is_empty()),
             (HAS_KEPT, !self.kept.is_empty()),
+            (HAS_ARCHIVE, !self.archive.is_empty()),
         ] {
             flags |= if on { bit } else { 0 };
         }
@@ -166,6 +172,9 @@ impl<'a> Request<'a> {
         }
         if !self.kept.is_empty() {
             encode_fields(&self.kept, out);
+        }
+        if !self.archive.is_empty() {
+            put_str(out, &self.archive);
         }
     }
 
@@ -216,6 +225,9 @@ impl<'a> Request<'a> {
         }
         if flags & HAS_KEPT != 0 {
             request.kept = decode_fields(&mut from)?;
+        }
+        if flags & HAS_ARCHIVE != 0 {
+            request.archive = Cow::Borrowed(from.str()?);
         }
         if from.is_empty() { Ok(request) } else { Err(Malformed("bytes after a stored request")) }
     }

@@ -3,6 +3,7 @@
 mod descriptors;
 mod ending;
 mod generate;
+mod inspect;
 mod pulse;
 mod refusals;
 mod replay;
@@ -80,6 +81,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     spoor_dataflow::failpoint::warn_if_absent();
     match command {
         Command::Generate(args) => generate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Rules(RulesCommand::Check { file }) => rules::check(&file),
         Command::Rules(RulesCommand::Diff { file, state }) => rules::diff(&file, &state),
         Command::Serve(args) => serve::run(&args),

@@ -11,6 +11,7 @@ use std::path::Path;
 use spoor_dataflow::codes::RefusalCode;
 use spoor_dataflow::decode::compress;
 use spoor_dataflow::query::{RecordPlace, Refusal, Refusals};
+use spoor_dataflow::source::utf8;
 
 /// Most sources whose refusals are told; the others are counted.
 const SOURCES_MAX: usize = 10;
@@ -48,7 +49,7 @@ fn lines(path: &Path, offsets: &[u64]) -> io::Result<Vec<u64>> {
     if !metadata.is_file() {
         return Err(io::Error::other("it can be read once only"));
     }
-    let (mut input, _) = compress::open(File::open(path)?)?;
+    let mut input = utf8(compress::open(File::open(path)?)?.0);
     let (mut lines, mut line, mut at) = (Vec::new(), 1, 0);
     let mut buffer = vec![0; READ_BYTES];
     while let Some(wanted) = offsets.get(lines.len()) {

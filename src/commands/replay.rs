@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,8 +47,8 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         // A replay can be repeated: it need not survive a loss of power.
         config.store.sync = false;
     })?;
-    let format = setup::format(&args.format, &config)?;
-    let Inputs { sources, unread } = inputs(&args.inputs, format.as_ref())?;
+    let format = setup::format(&args.format, &setup::formats(&config)?)?;
+    let Inputs { sources, unread } = inputs(&args.inputs, Some(&format))?;
     let (sources, twins) = named::without_twins(sources);
     for (twin, other) in twins {
         tracing::warn!("{} is the same file as {other}; it is read once", twin.name);
@@ -65,10 +66,24 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
 
     let begin = Instant::now();
     let progress = Progress::new(&settings.sources);
-    let replayed = replay::run(settings, &mut |counts, bytes| progress.show(counts, bytes))
-        .map_err(Failure::failed)?;
-    progress.writing();
+    let mut watch = |counts: &SourceCounts, bytes| {
+        progress.show(counts, bytes);
+        if args.strict && counts.bad > 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let replayed = replay::run(settings, &mut watch).map_err(Failure::failed)?;
     let counts = replayed.counts();
+    if args.strict && counts.bad > 0 {
+        progress.end();
+        refusals::tell(replayed.refusals());
+        return Err(Failure::Failed(
+            "a record is bad, and --strict is given: nothing is written".into(),
+        ));
+    }
+    progress.writing();
     let left_out = replayed.files_left_out();
     let written = out.map(|mut out| replayed.write_sessions(args.requests, &mut out));
     let written = written.transpose().map_err(|error| match error {
@@ -109,7 +124,8 @@ const FAILED: u8 = 1;
 const ALL_BAD: u8 = 3;
 /// What to try then.
 const ALL_BAD_HINT: &str = "every record is bad: is this the right format? Name one with --format, \
-                            or describe your own under [mappings] of the configuration";
+                            or describe your own under [formats] or [mappings] of the configuration; \
+                            `spoor inspect` shows what it is taken for";
 
 /// What is to be read.
 struct Inputs {
@@ -154,6 +170,7 @@ fn summary(counts: &SourceCounts, sessions: u64, identities: u64, seconds: f64) 
         unkeyed: counts.unkeyed,
         expired: counts.expired,
         future: counts.future,
+        repaired: counts.repaired,
         sessions,
         identities,
         seconds: (seconds * 1000.0).round() / 1000.0,
@@ -261,7 +278,8 @@ fn style(template: &str) -> ProgressStyle {
 /// The size of a file that is read as it is.
 fn plain_size(source: &Named) -> Option<u64> {
     let SourceSpec::File { path, .. } = &source.spec else { return None };
-    let compressed =
-        ["gz", "zst"].iter().any(|end| path.extension().is_some_and(|ext| ext == *end));
+    let compressed = ["gz", "zst", "xz", "lz4"]
+        .iter()
+        .any(|end| path.extension().is_some_and(|ext| ext == *end));
     if compressed { None } else { std::fs::metadata(path).ok().map(|file| file.len()) }
 }

@@ -221,7 +221,7 @@ fn options(server: &ServerConfig, descriptors: Descriptors) -> ServerOptions {
 /// The sources of the configuration and of the command line.
 fn sources(args: &ServeArgs, config: &Config) -> Result<Vec<Named>, Failure> {
     let mut sources = setup::sources(config)?;
-    let format = setup::format(&args.format, config)?;
+    let format = Some(setup::format(&args.format, &setup::formats(config)?)?);
     for path in &args.follow {
         sources.push(Named::by_path(if path == Path::new("-") {
             SourceSpec::Stdin { format: format.clone() }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use spoor_dataflow::cluster::{Membership, SECRET_VARIABLE};
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
+use spoor_dataflow::decode::settings::InputSettings;
 use spoor_dataflow::decode::{Format, Formats, Mapping};
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::source::SourceSpec;
@@ -37,36 +38,29 @@ pub fn rules_refused(errors: &[EditError]) -> Failure {
     Failure::Usage(format!("rules, {first}{more}"))
 }
 
-/// A format by its name; none: found by content.
-pub fn format(name: &str, config: &Config) -> Result<Option<Arc<Format>>, Failure> {
-    let format = match name {
-        FORMAT_AUTO => return Ok(None),
-        "ndjson" => Format::Ndjson,
-        "combined" => Format::Combined,
-        "common" => Format::Common,
-        "har" => Format::Har,
-        _ => {
-            let mapping = config.mappings.get(name).ok_or_else(|| unknown_format(name, config))?;
-            Format::Json(Arc::new(Mapping::compile(name, mapping).map_err(Failure::usage)?))
-        }
-    };
-    Ok(Some(Arc::new(format)))
+/// A format by its name, or what finds it by content.
+pub fn format(name: &str, formats: &Formats) -> Result<Arc<Format>, Failure> {
+    match name {
+        FORMAT_AUTO => Ok(Arc::new(Format::Auto(Arc::new(formats.clone())))),
+        _ => formats.named(name).ok_or_else(|| Failure::Usage(formats.unknown(name))),
+    }
 }
 
-/// The formats a client may push.
-fn formats(config: &Config) -> Result<Formats, Failure> {
+/// The formats inputs may be of.
+pub fn formats(config: &Config) -> Result<Formats, Failure> {
     let compile = |(name, mapping): (&String, &spoor_dataflow::config::Mapping)| {
         let mapping = Mapping::compile(name, mapping).map_err(Failure::usage)?;
         Ok((name.clone(), Arc::new(Format::Json(Arc::new(mapping)))))
     };
     let mappings = config.mappings.iter().map(compile).collect::<Result<_, Failure>>()?;
-    Ok(Formats::with_mappings(mappings))
-}
-
-fn unknown_format(name: &str, config: &Config) -> Failure {
-    let mappings: Vec<&str> = config.mappings.keys().map(String::as_str).collect();
-    let known = ["auto, ndjson, combined, common, har", &mappings.join(", ")].join(", ");
-    Failure::Usage(format!("unknown format `{name}`; use one of {}", known.trim_end_matches(", ")))
+    let settings = InputSettings::new(&config.input, &config.client_ip)
+        .map_err(|reason| Failure::Usage(format!("configuration, {reason}")))?;
+    let mut formats = Formats::with_mappings(mappings).with_settings(settings);
+    for (name, format) in &config.formats {
+        let added = formats.add(name, format);
+        added.map_err(|reason| Failure::Usage(format!("configuration, {reason}")))?;
+    }
+    Ok(formats)
 }
 
 /// A file, a directory, or standard input for `-`.
@@ -82,9 +76,10 @@ pub fn input(path: &Path, format: Option<Arc<Format>>) -> SourceSpec {
 
 /// The sources of the configuration, directories expanded.
 pub fn sources(config: &Config) -> Result<Vec<Named>, Failure> {
+    let formats = formats(config)?;
     let mut specs = Vec::new();
     for source in &config.sources {
-        let format = format(&source.format, config)?;
+        let format = Some(format(&source.format, &formats)?);
         let path: PathBuf = source.path.clone().unwrap_or_default();
         let spec = match source.kind {
             SourceKind::File => SourceSpec::File { path, format },

@@ -42,7 +42,7 @@ pub const LINE_KEYS: [&str; 22] = [
 ];
 
 /// Keys of a replay's summary, in their order.
-pub const SUMMARY_KEYS: [&str; 12] = [
+pub const SUMMARY_KEYS: [&str; 13] = [
     "read",
     "accepted",
     "duplicate",
@@ -51,6 +51,7 @@ pub const SUMMARY_KEYS: [&str; 12] = [
     "unkeyed",
     "expired",
     "future",
+    "repaired",
     "sessions",
     "identities",
     "seconds",

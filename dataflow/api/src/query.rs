@@ -487,6 +487,9 @@ pub struct SourceCounts {
     pub future: u64,
     /// Known already.
     pub duplicate: u64,
+    /// Taken without a side field that breaks the record's rules; these are counted above too.
+    #[serde(default)]
+    pub repaired: u64,
 }
 
 impl SourceCounts {
@@ -500,6 +503,7 @@ impl SourceCounts {
         self.expired += more.expired;
         self.future += more.future;
         self.duplicate += more.duplicate;
+        self.repaired += more.repaired;
     }
 }
 

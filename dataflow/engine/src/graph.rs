@@ -61,7 +61,7 @@ pub fn run(worker: &mut Worker, context: &Context, progress: &Progress, inbox: &
             waker: Some(Box::new(move |activator| wake.on_wake(activator))),
         };
 
-        let live = ingest(scope, Arc::clone(plan), first);
+        let live = ingest(scope, Arc::clone(plan), context.formats.settings(), first);
         let route = context.place.ownership.route();
         let regrouped =
             regroup(scope, Arc::clone(plan), store.clone(), route, steps, (limit, first));

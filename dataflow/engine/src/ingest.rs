@@ -22,6 +22,7 @@ use crate::plan::{EpochPlan, Outcomes, Plan, Task};
 use spoor_api::codes::RefusalCode;
 use spoor_api::query::{DeadLetter, RecordPlace};
 use spoor_api::service::PushError;
+use spoor_input::decode::site::InputSettings;
 use spoor_input::decode::{Decoder, Format, refused};
 use spoor_input::source::Content;
 
@@ -31,8 +32,11 @@ type Update = (Assigned, u64, isize);
 pub fn ingest<'s>(
     scope: Scope<'s, u64>,
     plan: Arc<Plan>,
+    settings: &Arc<InputSettings>,
     first: u64,
 ) -> VecCollection<'s, u64, Assigned, isize> {
+    let mut chunks =
+        ChunkReader { decoder: Decoder::with(Arc::clone(settings)), scratch: Scratch::default() };
     source::<_, CapacityContainerBuilder<Vec<Update>>, _, _>(
         scope,
         "Ingest",
@@ -42,7 +46,6 @@ pub fn ingest<'s>(
             capability.downgrade(&first);
             let mut capability = Some(capability);
             let mut current: Option<Arc<EpochPlan>> = None;
-            let mut chunks = ChunkReader::default();
             move |output| {
                 let Some(held) = &mut capability else { return };
                 let epoch = *held.time();
@@ -69,7 +72,6 @@ pub fn ingest<'s>(
 }
 
 /// Reads chunks; keeps its buffers between them.
-#[derive(Default)]
 struct ChunkReader {
     decoder: Decoder,
     scratch: Scratch,
@@ -150,6 +152,7 @@ impl<'a> Reading<'a> {
             Outcome::Excluded => counts.excluded += 1,
             Outcome::Unkeyed => counts.unkeyed += 1,
         }
+        counts.repaired += u64::from(request.repaired);
         self.outcomes.latest = self.outcomes.latest.max(Some(assignment.ts));
         self.assignments.push((assignment, from));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +63,8 @@ pub struct Summary {
     pub expired: u64,
     /// Too far ahead of the wall clock; 0 unless the configuration refuses them.
     pub future: u64,
+    /// Records of which a side field was dropped; they are counted above too.
+    pub repaired: u64,
     /// Sessions written.
     pub sessions: u64,
     /// Identities they belong to.
@@ -79,27 +82,36 @@ pub struct Replayed {
     refusals: Vec<(String, Refusals)>,
 }
 
-/// Runs an engine until its sources have ended. `watch` is called now and then with what was
-/// committed.
+/// Runs an engine until its sources have ended, or `watch` breaks, which is called now and then
+/// with what was committed.
 ///
 /// # Errors
 /// [`ReplayError`]. A source that failed is none in a process alone: what was read is there, and
 /// [`Replayed::end`] names the failure. In a cluster it is one, because process 0 writes for all.
 pub fn run(
     settings: Settings,
-    watch: &mut dyn FnMut(&SourceCounts, u64),
+    watch: &mut dyn FnMut(&SourceCounts, u64) -> ControlFlow<()>,
 ) -> Result<Replayed, ReplayError> {
     let engine = Engine::start(settings)?;
     while engine.is_running() && !engine.is_drained() {
         engine.wait_for_end(WATCH_INTERVAL);
         if let Ok(status) = status(&engine) {
-            watch(&counts_of(&status), status.sources.iter().map(|source| source.offset).sum());
+            let bytes = status.sources.iter().map(|source| source.offset).sum();
+            if watch(&counts_of(&status), bytes).is_break() {
+                engine.stop();
+                return replayed(engine);
+            }
         }
     }
     if !engine.is_drained() || (engine.is_clustered() && engine.lacks_a_source()) {
         let unknown = || EngineError::Failed("its log says why".into());
         return Err(engine.join().err().unwrap_or_else(unknown).into());
     }
+    replayed(engine)
+}
+
+/// What an engine has taken so far.
+fn replayed(engine: Engine) -> Result<Replayed, ReplayError> {
     let status = status(&engine)?;
     let counts = counts_of(&status);
     let refusals = status.sources.into_iter().map(|source| (source.source, source.refusals));

@@ -387,6 +387,7 @@ fn record_of(request: &Request<'_>) -> Record {
         response: side(&request.response),
         attacks: request.attacks.iter().map(|attack| attack.kind.to_string()).collect(),
         blocked: request.blocked,
+        archive: request.archive.to_string(),
         is_stored: true,
         kept: pairs(&request.kept),
     }

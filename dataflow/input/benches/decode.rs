@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use spoor_input::decode::line::{Dialect, LineFormat};
 use spoor_input::decode::{Decoder, Format};
 use spoor_input::source::{CHUNK_BYTES, Chunk};
 
 const ROUNDS: usize = 60;
+/// Combined as a user pastes it, and as a regular expression.
+const PASTED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+const REGEX: &str = r#"^(?P<ip>\S+) \S+ (?P<user>\S+) \[(?P<ts>[^\]]+)\] "(?P<request_line>[^"]*)" (?P<status>\d+) (?P<response_bytes>\d+) "(?P<referer>[^"]*)" "(?P<user_agent>[^"]*)""#;
 
 #[derive(serde::Deserialize)]
 struct Typed<'a> {
@@ -119,13 +123,21 @@ fn reference(chunk: &Chunk) -> usize {
 fn main() {
     let ((native, lines), (combined, log_lines)) =
         (chunk(Format::Ndjson, native), chunk(Format::Combined, combined));
+    let with = |format: Result<LineFormat, String>| {
+        let format = Arc::new(Format::Lines(Arc::new(format.expect("the format makes sense"))));
+        Chunk { format, ..combined.clone() }
+    };
+    let pasted = with(LineFormat::pasted("pasted", Dialect::Nginx, PASTED));
+    let regex = with(LineFormat::regex("regex", REGEX));
     type Case<'a> = (&'a str, &'a Chunk, usize, fn(&Chunk) -> usize);
-    let cases: [Case<'_>; 3] = [
+    let cases: [Case<'_>; 5] = [
         ("ndjson", &native, lines, decode),
         ("ndjson, sonic-rs typed", &native, lines, reference),
         ("combined", &combined, log_lines, decode),
+        ("combined, pasted", &pasted, log_lines, decode),
+        ("combined, regex", &regex, log_lines, decode),
     ];
-    let mut best = [Duration::MAX; 3];
+    let mut best = [Duration::MAX; 5];
     for _ in 0..ROUNDS {
         for (best, (_, chunk, lines, run)) in best.iter_mut().zip(&cases) {
             let from = Instant::now();
@@ -142,5 +154,6 @@ fn main() {
             bytes / *lines as f64,
         );
     }
+    println!("pasted to built in: {:.2}", best[3].as_secs_f64() / best[2].as_secs_f64());
     println!("ratio to the reference: {:.2}", best[0].as_secs_f64() / best[1].as_secs_f64());
 }

@@ -87,6 +87,21 @@ fn access_log() {
 }
 
 #[test]
+fn lines() {
+    check("lines", targets::lines);
+}
+
+#[test]
+fn wrapper() {
+    check("wrapper", targets::wrapper);
+}
+
+#[test]
+fn format_string() {
+    check("format_string", targets::format_string);
+}
+
+#[test]
 fn mapping() {
     check("mapping", targets::mapping);
 }

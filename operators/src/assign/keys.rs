@@ -21,6 +21,7 @@ pub(super) const SESSION_ID: usize = 1;
 pub(super) const SECRET_HEADER: usize = 12;
 pub(super) const CLIENT: usize = 13;
 pub(super) const CLIENT_IP: usize = 14;
+pub(super) const ARCHIVE: usize = 15;
 
 /// Globs a rule is limited to.
 #[derive(Clone, Debug, Default)]
@@ -198,10 +199,12 @@ impl BuiltIn {
         {
             return Some((SECRET_HEADER, value));
         }
-        [CLIENT, CLIENT_IP]
-            .into_iter()
-            .find(|&number| self.client(number, request, buffer))
-            .map(|number| (number, Value { text: Cow::Borrowed(buffer.as_str()), hashed: None }))
+        if let Some(number) =
+            [CLIENT, CLIENT_IP].into_iter().find(|&number| self.client(number, request, buffer))
+        {
+            return Some((number, Value { text: Cow::Borrowed(buffer.as_str()), hashed: None }));
+        }
+        self.usable(ARCHIVE, &request.archive).map(|value| (ARCHIVE, value))
     }
 
     /// One key by itself, for explanations.
@@ -219,6 +222,7 @@ impl BuiltIn {
             MCP => headers[..1].iter().flatten().copied().collect(),
             SESSION_ID => headers[1..3].iter().flatten().copied().collect(),
             SECRET_HEADER => headers[3].into_iter().collect(),
+            ARCHIVE => vec![request.archive.as_ref()],
             CLIENT | CLIENT_IP => {
                 let mut buffer = String::new();
                 let worked = self.client(number, request, &mut buffer);
@@ -352,6 +356,7 @@ pub(super) fn built_in_point(number: usize) -> String {
         SECRET_HEADER => "$request.header.authorization".into(),
         CLIENT => "$client.ip, $client.user_agent".into(),
         CLIENT_IP => "$client.ip".into(),
+        ARCHIVE => "the HTTP archive".into(),
         _ => format!("$request.cookie.{}", BUILT_IN_KEYS[number]),
     }
 }

@@ -11,6 +11,7 @@ mod parse;
 pub(crate) mod pipe;
 pub(crate) mod read;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
@@ -135,6 +136,13 @@ impl Point {
         let mut point = Self { base, pipes, text: String::new() };
         point.text = parse::canonical(&point);
         Ok(point)
+    }
+
+    /// What its pipes make of a value that is not read from a request.
+    #[must_use]
+    pub fn convert<'r>(&self, value: Cow<'r, str>) -> Option<Cow<'r, str>> {
+        let mut spare = json::Index::default();
+        self.pipes.iter().try_fold(value, |value, pipe| pipe::apply(pipe, value, &mut spare))
     }
 
     /// Where it reads, before any pipe.

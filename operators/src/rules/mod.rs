@@ -35,7 +35,7 @@ pub struct RuleSet {
 }
 
 /// Names of the built-in keys in the order they are tried; each is also its namespace.
-pub const BUILT_IN_KEYS: [&str; 15] = [
+pub const BUILT_IN_KEYS: [&str; 16] = [
     "mcp",
     "session-id",
     "PHPSESSID",
@@ -51,6 +51,7 @@ pub const BUILT_IN_KEYS: [&str; 15] = [
     "authorization",
     "client",
     "client-ip",
+    "archive",
 ];
 
 /// What a matching scope rule does.

@@ -166,7 +166,13 @@ fn mapped(line: &[u8], implicit_id: String, mapping: &Mapping) -> Result<Record,
 fn har(source: &str, bytes: &[u8]) -> Vec<Result<Record, Bad>> {
     let archive: Value = serde_json::from_slice(bytes).expect("the archive is JSON");
     let entries = archive["log"]["entries"].as_array().expect("the archive has entries");
-    let record = |(number, entry)| har_entry(entry, format!("{source}:{number}"));
+    let name = ["browser", "creator"].iter().find_map(|side| archive["log"][side]["name"].as_str());
+    let archive_name = [source, name.unwrap_or_default()].join("|");
+    let record = |(number, entry)| {
+        let mut record = har_entry(entry, format!("{source}:{number}"))?;
+        record.archive = archive_name.trim_end_matches('|').to_owned();
+        Ok(record)
+    };
     entries.iter().enumerate().map(record).collect()
 }
 

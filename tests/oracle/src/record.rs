@@ -65,6 +65,8 @@ pub struct Record {
     pub response: Side,
     pub attacks: Vec<String>,
     pub blocked: bool,
+    /// The archive it came from, and what wrote that.
+    pub archive: String,
     /// It comes from a store: values may be markers that stand for redacted ones.
     pub is_stored: bool,
     /// What rules read in values before they were redacted, by point.

@@ -572,6 +572,11 @@ impl Rules {
                 strong("authorization", works(stands.unwrap_or_else(hashed)))
             })
             .or_else(|| self.by_client(request, on("client"), on("client-ip")))
+            .or_else(|| {
+                let archive = works(Found { text: request.archive.clone(), hashed: None })?;
+                let is_there = !archive.text.is_empty() && on("archive");
+                is_there.then(|| self.identity("archive", archive, "", true))
+            })
     }
 
     fn by_client(&self, request: &Record, client: bool, client_ip: bool) -> Option<Identity> {

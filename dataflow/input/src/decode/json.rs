@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::Refusal;
@@ -81,6 +82,127 @@ pub fn object(text: &str) -> Result<Object<'_>, Refusal> {
         return Err(Refusal { code: RefusalCode::BadJson, reason });
     }
     serde_json::from_str(text).map_err(|error| bad_json(&error))
+}
+
+/// A text that is one JSON value. nginx without `escape=json` writes bytes as `\\xHH`, which are
+/// read as what they stand for.
+///
+/// # Errors
+/// [`RefusalCode::BadJson`].
+pub fn tree(text: &str) -> Result<Value, Refusal> {
+    match serde_json::from_str(text) {
+        Ok(tree) => Ok(tree),
+        Err(error) if text.contains("\\x") => {
+            serde_json::from_str(&without_byte_escapes(text)).map_err(|_| bad_json(&error))
+        }
+        Err(error) => Err(bad_json(&error)),
+    }
+}
+
+/// A text with the bytes that `\xHH` stand for, as JSON writes them.
+fn without_byte_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut bytes) = (text, Vec::new());
+    let flush = |bytes: &mut Vec<u8>, out: &mut String| {
+        if !bytes.is_empty() {
+            let quoted = Value::String(String::from_utf8_lossy(bytes).into_owned()).to_string();
+            out.push_str(&quoted[1..quoted.len() - 1]);
+            bytes.clear();
+        }
+    };
+    while let Some(char) = rest.chars().next() {
+        if char != '\\' {
+            flush(&mut bytes, &mut out);
+            out.push(char);
+            rest = &rest[char.len_utf8()..];
+            continue;
+        }
+        let byte = rest.strip_prefix("\\x").and_then(|hex| hex.get(..2));
+        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &rest[4..];
+            }
+            None => {
+                flush(&mut bytes, &mut out);
+                let len = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..len]);
+                rest = &rest[len..];
+            }
+        }
+    }
+    flush(&mut bytes, &mut out);
+    out
+}
+
+/// Where an array in a member of this name begins, found without parsing what is around it.
+#[must_use]
+pub fn array_start(text: &str, name: &str) -> Option<usize> {
+    let key = format!("\"{name}\"");
+    text.match_indices(&key).find_map(|(at, _)| {
+        let behind = text[at + key.len()..].trim_ascii_start().strip_prefix(':')?;
+        let behind = behind.trim_ascii_start();
+        behind.starts_with('[').then_some(text.len() - behind.len())
+    })
+}
+
+/// The whole elements at the beginning of what follows the `[` of an array, and where they end.
+#[must_use]
+pub fn elements(text: &str) -> (Vec<&RawValue>, usize) {
+    let (mut found, mut at) = (Vec::new(), 0);
+    loop {
+        let rest = text[at..].trim_ascii_start();
+        let rest = if found.is_empty() { rest } else { rest.strip_prefix(',').unwrap_or("") };
+        let start = text.len() - rest.len();
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+        match values.next() {
+            // A number may go on behind the cut.
+            Some(Ok(value)) if start + values.byte_offset() < text.len() => found.push(value),
+            _ => return (found, at),
+        }
+        at = start + values.byte_offset();
+    }
+}
+
+/// A string of which half a surrogate pair becomes U+FFFD.
+#[must_use]
+pub fn lenient(raw: &RawValue) -> Option<Cow<'_, str>> {
+    if !raw.get().starts_with('"') {
+        return None;
+    }
+    if let Ok(Text(text)) = serde_json::from_str(raw.get()) {
+        return Some(text);
+    }
+    let text = without_halves(raw.get());
+    serde_json::from_str::<String>(&text).ok().map(Cow::Owned)
+}
+
+/// A string of JSON in which escapes of half a pair are those of U+FFFD.
+fn without_halves(raw: &str) -> String {
+    let unit = |at: usize| {
+        let hex = raw.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(hex, 16).ok()
+    };
+    let (mut out, mut at) = (String::with_capacity(raw.len()), 0);
+    while let Some(len) = raw[at..].find('\\') {
+        out.push_str(&raw[at..at + len]);
+        at += len;
+        let (first, second) = (unit(at), unit(at + 6));
+        let len = match (first, second) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                out.push_str("\\ufffd");
+                at += 6;
+                continue;
+            }
+            (Some(_), _) => 6,
+            _ => 1 + raw[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        out.push_str(&raw[at..at + len]);
+        at += len;
+    }
+    out.push_str(&raw[at..]);
+    out
 }
 
 /// What a syntax error is called.
@@ -176,4 +298,48 @@ pub fn records<'a>(document: &'a RawValue, pointer: &str) -> Result<Vec<&'a RawV
         })?;
     }
     array(pointer, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).expect("it is JSON")
+    }
+
+    #[test]
+    fn half_a_pair_becomes_a_replacement_character() {
+        for (text, expected) in [
+            (r#""a\ud83d b""#, "a\u{fffd} b"),
+            (r#""\ude00\ud83d\ude00\ud83d""#, "\u{fffd}\u{1f600}\u{fffd}"),
+            (r#""\\ud83d \n""#, "\\ud83d \n"),
+        ] {
+            assert_eq!(lenient(raw(text)).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(lenient(raw("1")), None);
+    }
+
+    #[test]
+    fn bytes_in_the_way_of_nginx_are_read() {
+        for (text, expected) in [
+            (r#"{"a":"\x22' OR 1=1 \x5C"}"#, r#"{"a":"\"' OR 1=1 \\"}"#),
+            (r#"{"a":"\xD0\x96 \n"}"#, "{\"a\":\"\u{416} \\n\"}"),
+            (r#"{"a":"\xff"}"#, "{\"a\":\"\u{fffd}\"}"),
+        ] {
+            assert_eq!(tree(text).map(|tree| tree.to_string()), Ok(expected.to_owned()));
+        }
+        assert_eq!(tree(r#"{"a":"\x2"}"#).unwrap_err().code, RefusalCode::BadJson);
+    }
+
+    #[test]
+    fn an_array_that_is_cut_off_gives_its_whole_elements() {
+        let text = r#"{"x":"entries","entries" : [ {"a":[1,2]} , "b",{"c"#;
+        let start = array_start(text, "entries").unwrap();
+        let (found, end) = elements(&text[start + 1..]);
+        let found: Vec<&str> = found.iter().map(|raw| raw.get()).collect();
+        assert_eq!(found, [r#"{"a":[1,2]}"#, "\"b\""]);
+        assert_eq!(&text[start + 1 + end..], r#",{"c"#);
+        assert_eq!(array_start(r#"{"entries":{}}"#, "entries"), None);
+    }
 }

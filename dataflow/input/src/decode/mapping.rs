@@ -1,10 +1,11 @@
 //! Field mappings: how JSON of another shape becomes request records.
 //!
-//! A mapping is written as templates (see [`config::Mapping`]) and compiled once. In a
-//! template `{/json/pointer}` is the value there, and `{/json/pointer?A:B}` is `A` when there is a
-//! value and `B` when there is none. A field that breaks the record's rules makes a bad record,
-//! unless the mapping drops it. Times may be RFC 3339, `2024-02-29 23:59:59` (UTC), access log time,
-//! or numbers in the mapping's unit.
+//! A mapping is written as templates (see [`super::settings::Mapping`]) and compiled once. In a
+//! template `{/json/pointer}` is the value there, `{/json/pointer | pipe}` what the pipes of points
+//! make of it, and `{/json/pointer?A:B}` is `A` when there is a value and `B` when there is none. A
+//! pointer goes on into a string that holds JSON, and `[name=Host]` in it is the element of a list
+//! whose `name` is that, in any case of letters. What a value does to the record, and what of it can
+//! be repaired, is in [`super::record`].
 //!
 //! With `records`, the input is a document: JSON values one after another, each of which has an
 //! array of records at that pointer.
@@ -12,14 +13,14 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
-use spoor_operators::request::{Body, Fields, ID_BYTES_MAX, Request};
-use spoor_operators::time::EventTime;
+use spoor_operators::point::Point;
+use spoor_operators::request::{Body, Fields, Request};
 
 use super::error::Refusal;
-use super::json::bad_field;
-use super::settings::{self as config, Templates, TimeUnit};
-use super::{timestamp, value};
+use super::record::{Field, Parts};
+use super::site::InputSettings;
 use spoor_api::codes::RefusalCode;
+use super::settings::{self as config, Templates};
 
 /// A mapping of the fields of a JSON log onto the record, ready to apply.
 #[derive(Clone, Debug)]
@@ -35,8 +36,6 @@ pub struct Mapping {
     records: Option<String>,
     ignore: Vec<String>,
     drop_invalid: Vec<Field>,
-    ts_unit: TimeUnit,
-    duration_unit: TimeUnit,
 }
 
 /// A mapping that makes no sense; the text names the place in it.
@@ -49,55 +48,7 @@ pub struct MappingError {
     pub reason: String,
 }
 
-/// A field of the record that a mapping can give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    Id,
-    Ts,
-    App,
-    Method,
-    Host,
-    Path,
-    Query,
-    Url,
-    Status,
-    DurationMs,
-    RequestBytes,
-    ResponseBytes,
-    Ip,
-    UserAgent,
-    Blocked,
-}
-
-impl Field {
-    const NAMES: [(Self, &'static str); 15] = [
-        (Self::Id, "id"),
-        (Self::Ts, "ts"),
-        (Self::App, "app"),
-        (Self::Method, "method"),
-        (Self::Host, "host"),
-        (Self::Path, "path"),
-        (Self::Query, "query"),
-        (Self::Url, "url"),
-        (Self::Status, "status"),
-        (Self::DurationMs, "duration_ms"),
-        (Self::RequestBytes, "request_bytes"),
-        (Self::ResponseBytes, "response_bytes"),
-        (Self::Ip, "ip"),
-        (Self::UserAgent, "user_agent"),
-        (Self::Blocked, "blocked"),
-    ];
-
-    fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(field, _)| *field)
-    }
-
-    fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(field, _)| *field == self).map_or("", |(_, name)| name)
-    }
-}
-
-/// Templates of which the first that is not absent counts.
+/// Templates of which the first that gives a valid value counts.
 type Choice = Vec<Template>;
 
 /// Parts that make a text; absent when one of them is.
@@ -107,8 +58,28 @@ struct Template(Vec<Part>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Value(String),
-    IfPresent { pointer: String, then: String, otherwise: String },
+    Value(Pointer),
+    /// A point of which only the pipes are used.
+    Piped(Pointer, Point),
+    IfPresent {
+        pointer: Pointer,
+        then: String,
+        otherwise: String,
+    },
+}
+
+/// A JSON pointer, with its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pointer {
+    text: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Member(String),
+    /// The element of a list that has this member.
+    Having(String, String),
 }
 
 impl Mapping {
@@ -121,16 +92,20 @@ impl Mapping {
         let refuse = |reason| MappingError { mapping: name.into(), reason };
         let field = |given: &str| {
             let unknown = || refuse(format!("the record has no field `{given}`"));
-            Field::named(given).ok_or_else(unknown)
+            Ok(match Field::named(given).ok_or_else(unknown)? {
+                Field::Ts(_) => Field::Ts(config.ts_unit),
+                Field::Duration(_) => Field::Duration(config.duration_unit),
+                other => other,
+            })
         };
         let mut fields = Vec::new();
         for (given, templates) in &config.fields {
             fields.push((field(given)?, choice(given, templates).map_err(refuse)?));
         }
-        for required in [&[Field::Ts][..], &[Field::Method], &[Field::Path, Field::Url]] {
-            if !fields.iter().any(|(field, _)| required.contains(field)) {
-                let names: Vec<_> = required.iter().map(|field| field.name()).collect();
-                return Err(refuse(format!("it has to give `{}`", names.join("` or `"))));
+        for required in [&["ts"][..], &["method", "request_line"], &["path", "url", "request_line"]]
+        {
+            if !required.iter().any(|name| config.fields.contains_key(*name)) {
+                return Err(refuse(format!("it has to give `{}`", required.join("` or `"))));
             }
         }
         let named = |given: &std::collections::BTreeMap<String, Templates>| {
@@ -139,8 +114,12 @@ impl Mapping {
             });
             compiled.collect::<Result<Vec<_>, MappingError>>()
         };
-        for pointer in [&config.request_body, &config.response_body, &config.records] {
+        for pointer in [&config.request_body, &config.response_body] {
             pointer.as_deref().map_or(Ok(()), check_pointer).map_err(refuse)?;
+        }
+        // The empty pointer is the document itself.
+        if let Some(records) = config.records.as_deref().filter(|pointer| !pointer.is_empty()) {
+            check_pointer(records).map_err(refuse)?;
         }
         Ok(Self {
             name: name.into(),
@@ -157,8 +136,6 @@ impl Mapping {
                 .iter()
                 .map(|it| field(it))
                 .collect::<Result<_, _>>()?,
-            ts_unit: config.ts_unit,
-            duration_unit: config.duration_unit,
         })
     }
 
@@ -178,151 +155,107 @@ impl Mapping {
     /// # Errors
     /// The rule of the record that is broken.
     pub(super) fn read<'v>(
-        &self,
+        &'v self,
         root: &'v Value,
+        settings: &InputSettings,
         request: &mut Request<'v>,
     ) -> Result<(), Refusal> {
         if !root.is_object() {
             let reason = "has to be a JSON object".into();
             return Err(Refusal { code: RefusalCode::BadJson, reason });
         }
-        let (mut ts, mut url) = (None, Cow::Borrowed(""));
+        let mut parts = Parts::new(settings);
         for (field, choice) in &self.fields {
-            let Some(text) = self.render(choice, root) else { continue };
-            let done = match field {
-                Field::Ts => self.time(&text).map(|found| ts = Some(found)),
-                Field::Url => {
-                    url = text;
-                    Some(())
+            if let Err(refusal) = self.put(field, choice, root, &mut parts, request) {
+                if !self.drop_invalid.contains(field) {
+                    return Err(refusal);
                 }
-                _ => self.set(*field, text, request),
-            };
-            if done.is_none() && !self.drop_invalid.contains(field) {
-                return Err(bad_field(field.name(), "does not have a value the record can take"));
+                request.repaired = true;
             }
         }
         self.set_messages(root, request);
-        request.ts = ts.ok_or_else(|| missing("ts"))?;
-        if request.method.is_empty() {
-            return Err(missing("method"));
-        }
-        self.locate(&url, request)?;
-        value::fall_back(request);
-        Ok(())
+        parts.finish(request)
     }
 
-    #[expect(clippy::ptr_arg, reason = "what is found in a borrowed text borrows like it")]
-    fn locate<'v>(&self, url: &Cow<'v, str>, request: &mut Request<'v>) -> Result<(), Refusal> {
-        let target = match value::url(url) {
-            Some(target) => target,
-            None if url.is_empty() || self.drop_invalid.contains(&Field::Url) => {
-                value::Target::default()
-            }
-            None => return Err(bad_field("url", "does not have a value the record can take")),
-        };
-        for (own, from_url) in [
-            (&mut request.host, target.host),
-            (&mut request.path, target.path),
-            (&mut request.query, target.query),
-        ] {
-            if own.is_empty() {
-                *own = from_url;
+    /// Gives a field its first valid value.
+    fn put<'v>(
+        &'v self,
+        field: &'v Field,
+        choice: &'v Choice,
+        root: &'v Value,
+        parts: &mut Parts<'v, '_>,
+        request: &mut Request<'v>,
+    ) -> Result<(), Refusal> {
+        let mut done = Ok(());
+        let (repaired, mut broke) = (request.repaired, false);
+        for template in choice {
+            let Some(text) = self.render_one(template, root) else { continue };
+            request.repaired = false;
+            match parts.put(field, text, request) {
+                Err(refusal) => done = done.and(Err(refusal)),
+                // Such as `unix:`, which is nobody's address.
+                Ok(()) if *field == Field::Ip && request.ip.is_empty() => {}
+                Ok(()) if !request.repaired => {
+                    request.repaired = repaired;
+                    return Ok(());
+                }
+                Ok(()) => broke = true,
             }
         }
-        if request.path.is_empty() { Err(missing("path")) } else { Ok(()) }
+        request.repaired = repaired || broke;
+        done
     }
 
-    /// Sets a field by the record's rules; nothing when it breaks one.
-    fn set<'v>(&self, field: Field, text: Cow<'v, str>, request: &mut Request<'v>) -> Option<()> {
-        match field {
-            Field::Id => {
-                request.id = Some(text).filter(|text| text.len() <= ID_BYTES_MAX)?;
-                request.explicit_id = true;
-            }
-            Field::App => request.app = text,
-            Field::Method => request.method = value::method(text)?,
-            Field::Host => request.host = text,
-            Field::Path => request.path = text,
-            Field::Query => request.query = text,
-            Field::Status => {
-                let status = text.parse().ok().filter(|it| u64::from(*it) <= value::STATUS_MAX);
-                request.status = status?;
-            }
-            Field::DurationMs => {
-                let number: f64 = text.parse().ok()?;
-                let millis = number * 1000.0 / per_second(self.duration_unit);
-                request.duration_ns = Some(value::duration_ns(millis)?);
-            }
-            Field::RequestBytes => request.request_bytes = text.parse().ok()?,
-            Field::ResponseBytes => request.response_bytes = text.parse().ok()?,
-            Field::Ip => request.ip = value::client(text)?,
-            Field::UserAgent => request.user_agent = text,
-            Field::Blocked => request.blocked = text.parse().ok()?,
-            Field::Ts | Field::Url => {}
-        }
-        Some(())
-    }
-
-    fn set_messages<'v>(&self, root: &'v Value, request: &mut Request<'v>) {
-        let fields = |choices: &[(String, Choice)]| -> Fields<'v> {
+    fn set_messages<'v>(&'v self, root: &'v Value, request: &mut Request<'v>) {
+        let fields = |choices: &'v [(String, Choice)], into: &mut Fields<'v>| {
             let rendered = choices.iter().filter_map(|(name, choice)| {
-                Some((Cow::Owned(name.clone()), self.render(choice, root)?))
+                let text = choice.iter().find_map(|template| self.render_one(template, root))?;
+                Some((Cow::Borrowed(name.as_str()), text))
             });
-            rendered.collect()
+            into.extend(rendered);
         };
-        request.request.headers = fields(&self.request_headers);
-        request.request.cookies = fields(&self.request_cookies);
-        request.response.headers = fields(&self.response_headers);
+        fields(&self.request_headers, &mut request.request.headers);
+        fields(&self.request_cookies, &mut request.request.cookies);
+        fields(&self.response_headers, &mut request.response.headers);
         request.request.body = body(self.request_body.as_deref(), root);
         request.response.body = body(self.response_body.as_deref(), root);
     }
 
-    fn time(&self, text: &str) -> Option<EventTime> {
-        let bytes = text.as_bytes();
-        let written = timestamp::rfc3339(bytes)
-            .or_else(|| timestamp::plain_utc(bytes))
-            .or_else(|| timestamp::access_log(bytes));
-        if written.is_some() {
-            return written;
-        }
-        // Integers exactly; a double would lose the last digits of nanoseconds.
-        if let Ok(number) = text.parse::<i64>() {
-            return timestamp::in_range(match self.ts_unit {
-                TimeUnit::S => number.checked_mul(1000)?,
-                TimeUnit::Ms => number,
-                TimeUnit::Us => number.div_euclid(1000),
-                TimeUnit::Ns => number.div_euclid(1_000_000),
-            });
-        }
-        timestamp::from_number(text.parse().ok()?, per_second(self.ts_unit))
-    }
-
-    fn render<'v>(&self, choice: &Choice, root: &'v Value) -> Option<Cow<'v, str>> {
-        choice.iter().find_map(|template| self.render_one(template, root))
-    }
-
-    fn render_one<'v>(&self, Template(parts): &Template, root: &'v Value) -> Option<Cow<'v, str>> {
-        if let [Part::Value(pointer)] = &parts[..] {
-            return self.value_text(pointer, root);
+    fn render_one<'v>(
+        &'v self,
+        Template(parts): &'v Template,
+        root: &'v Value,
+    ) -> Option<Cow<'v, str>> {
+        if let [part @ (Part::Value(_) | Part::Piped(..))] = &parts[..] {
+            return self.part_text(part, root);
         }
         let mut text = String::new();
         for part in parts {
-            match part {
-                Part::Text(literal) => text.push_str(literal),
-                Part::Value(pointer) => text.push_str(&self.value_text(pointer, root)?),
-                Part::IfPresent { pointer, then, otherwise } => {
-                    let present = self.value_text(pointer, root).is_some();
-                    text.push_str(if present { then } else { otherwise });
-                }
-            }
+            text.push_str(&self.part_text(part, root)?);
         }
         (!text.is_empty()).then_some(Cow::Owned(text))
     }
 
-    fn value_text<'v>(&self, pointer: &str, root: &'v Value) -> Option<Cow<'v, str>> {
-        let text = match root.pointer(pointer)? {
-            Value::Null => return None,
-            Value::String(text) => Cow::Borrowed(text.as_str()),
+    fn part_text<'v>(&'v self, part: &'v Part, root: &'v Value) -> Option<Cow<'v, str>> {
+        match part {
+            Part::Text(literal) => Some(Cow::Borrowed(literal)),
+            Part::Value(pointer) => self.value_text(pointer, root),
+            Part::Piped(pointer, point) => {
+                let text = point.convert(self.value_text(pointer, root)?)?;
+                (!text.is_empty()).then_some(text)
+            }
+            Part::IfPresent { pointer, then, otherwise } => {
+                let present = self.value_text(pointer, root).is_some();
+                Some(Cow::Borrowed(if present { then } else { otherwise }))
+            }
+        }
+    }
+
+    fn value_text<'v>(&self, pointer: &Pointer, root: &'v Value) -> Option<Cow<'v, str>> {
+        let text = match pointer.find(root)? {
+            Cow::Borrowed(Value::String(text)) => Cow::Borrowed(text.as_str()),
+            Cow::Owned(Value::String(text)) => Cow::Owned(text),
+            other if other.is_null() => return None,
             other => Cow::Owned(other.to_string()),
         };
         let present = !text.is_empty() && !self.ignore.iter().any(|ignored| *ignored == text);
@@ -330,8 +263,48 @@ impl Mapping {
     }
 }
 
-fn missing(name: &str) -> Refusal {
-    Refusal { code: RefusalCode::MissingField, reason: format!("`{name}` is missing") }
+impl Pointer {
+    fn parse(text: &str) -> Result<Self, String> {
+        check_pointer(text)?;
+        let token = |token: &str| {
+            let inner = token.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+            match inner.and_then(|inner| inner.split_once('=')) {
+                Some((member, value)) => Token::Having(member.into(), value.into()),
+                None => Token::Member(token.replace("~1", "/").replace("~0", "~")),
+            }
+        };
+        let tokens = text.split('/').skip(1).map(token).collect();
+        Ok(Self { text: text.into(), tokens })
+    }
+
+    fn find<'v>(&self, root: &'v Value) -> Option<Cow<'v, Value>> {
+        if let Some(found) = root.pointer(&self.text) {
+            return Some(Cow::Borrowed(found));
+        }
+        let mut at = Cow::Borrowed(root);
+        for token in &self.tokens {
+            if let Value::String(text) = &*at {
+                at = Cow::Owned(serde_json::from_str(text).ok()?);
+            }
+            at = match at {
+                Cow::Borrowed(value) => Cow::Borrowed(step(value, token)?),
+                Cow::Owned(value) => Cow::Owned(step(&value, token)?.clone()),
+            };
+        }
+        Some(at)
+    }
+}
+
+fn step<'v>(value: &'v Value, token: &Token) -> Option<&'v Value> {
+    match (value, token) {
+        (Value::Object(members), Token::Member(name)) => members.get(name),
+        (Value::Array(list), Token::Member(index)) => list.get(index.parse::<usize>().ok()?),
+        (Value::Array(list), Token::Having(member, wanted)) => list.iter().find(|element| {
+            let text = element.get(member).and_then(Value::as_str);
+            text.is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+        }),
+        _ => None,
+    }
 }
 
 fn body<'v>(pointer: Option<&str>, root: &'v Value) -> Body<'v> {
@@ -339,15 +312,6 @@ fn body<'v>(pointer: Option<&str>, root: &'v Value) -> Body<'v> {
         None | Some(Value::Null) => Body::Absent,
         Some(Value::String(text)) => Body::Text(Cow::Borrowed(text)),
         Some(other) => Body::Json(Cow::Owned(other.to_string())),
-    }
-}
-
-fn per_second(unit: TimeUnit) -> f64 {
-    match unit {
-        TimeUnit::S => 1.0,
-        TimeUnit::Ms => 1e3,
-        TimeUnit::Us => 1e6,
-        TimeUnit::Ns => 1e9,
     }
 }
 
@@ -363,7 +327,7 @@ fn template(text: &str) -> Result<Template, String> {
             parts.push(Part::Text(rest[..open].into()));
         }
         let inner = &rest[open + 1..];
-        let close = inner.find('}').ok_or_else(|| format!("`{text}` has no closing brace"))?;
+        let close = closing(inner).ok_or_else(|| format!("`{text}` has no closing brace"))?;
         parts.push(placeholder(&inner[..close])?);
         rest = &inner[close + 1..];
     }
@@ -373,16 +337,38 @@ fn template(text: &str) -> Result<Template, String> {
     if parts.is_empty() { Err("a template cannot be empty".into()) } else { Ok(Template(parts)) }
 }
 
+/// Where a placeholder ends: at the first brace that is not in the quotes of a pipe.
+fn closing(inner: &str) -> Option<usize> {
+    let pipes = inner.find('|').unwrap_or(inner.len());
+    let mut quote = None;
+    for (at, char) in inner.char_indices() {
+        match (quote, char) {
+            (None, '}') => return Some(at),
+            (None, '"' | '\'') if at > pipes => quote = Some(char),
+            (Some(open), _) if open == char => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
 fn placeholder(inner: &str) -> Result<Part, String> {
+    if let Some((pointer, pipes)) = inner.split_once('|') {
+        let pointer = Pointer::parse(pointer.trim_end())?;
+        let point = Point::parse(&format!("$path | {pipes}"));
+        return Ok(Part::Piped(
+            pointer,
+            point.map_err(|error| format!("`{{{inner}}}`: {}", error.reason))?,
+        ));
+    }
     let Some((pointer, choices)) = inner.split_once('?') else {
-        check_pointer(inner)?;
-        return Ok(Part::Value(inner.into()));
+        return Ok(Part::Value(Pointer::parse(inner)?));
     };
-    check_pointer(pointer)?;
+    let pointer = Pointer::parse(pointer)?;
     let (then, otherwise) = choices
         .split_once(':')
         .ok_or_else(|| format!("`{{{inner}}}` has to be like {{/pointer?THEN:ELSE}}"))?;
-    Ok(Part::IfPresent { pointer: pointer.into(), then: then.into(), otherwise: otherwise.into() })
+    Ok(Part::IfPresent { pointer, then: then.into(), otherwise: otherwise.into() })
 }
 
 /// RFC 6901.
@@ -397,7 +383,9 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::timestamp;
     use proptest::prelude::*;
+    use spoor_operators::time::EventTime;
 
     fn mapping(text: &str) -> Result<Mapping, MappingError> {
         Mapping::compile("m", &toml::from_str(text).expect("the shape is right"))
@@ -424,7 +412,8 @@ mod tests {
         let mapping = mapping(PLAIN).unwrap();
         let root = serde_json::from_str(line).unwrap();
         let mut request = Request::default();
-        let done = mapping.read(&root, &mut request).map_err(|refusal| refusal.code);
+        let settings = InputSettings::default();
+        let done = mapping.read(&root, &settings, &mut request).map_err(|refusal| refusal.code);
         let shown = done.map(|()| {
             format!(
                 "{} {} {} {} {} {:?} {:?} {:?}",
@@ -451,7 +440,7 @@ mod tests {
         );
         check(
             r#"{"at":"1000","verb":"-","url":"http://h/p","service":null,"name":1,"from":"not an ip","error":"x"}"#,
-            Ok("1000 POST /p  400 None [] Absent"),
+            Ok("1000000 POST /p  400 None [] Absent"),
         );
     }
 
@@ -463,7 +452,45 @@ mod tests {
         check(r#"{"at":"soon","verb":"GET","url":"/"}"#, Err(RefusalCode::BadField));
         check(r#"{"at":0,"verb":"G T","url":"/"}"#, Err(RefusalCode::BadField));
         check(r#"{"at":0,"verb":"GET","url":"nowhere"}"#, Err(RefusalCode::BadField));
-        check(r#"{"at":0,"verb":"GET","url":"/","took":-1}"#, Err(RefusalCode::BadField));
+    }
+
+    #[test]
+    fn what_a_record_does_not_need_is_left_out() {
+        check(r#"{"at":0,"verb":"GET","url":"/","took":-1}"#, Ok("0 GET /  200 None [] Absent"));
+    }
+
+    #[test]
+    fn values_are_taken_apart() {
+        let text = r#"
+            [fields]
+            ts = "{/t}"
+            request_line = "{/line}"
+            host = "{/headers/[name=Host]/value}"
+            ip = ["{/xff | split(',', 0) | trim}", "{/message/peer}"]
+            user_agent = "{/agent | regex('^([a-z]{2,4})', 1)}"
+        "#;
+        let mapping = mapping(text).unwrap();
+        for (line, expected) in [
+            (
+                r#"{"t":1714557600,"line":"GET /p?q HTTP/1.1","headers":[{"name":"x"},{"name":"HOST","value":"h"}],
+                    "xff":" 203.0.113.9:80, 10.0.0.1","agent":"curl/8"}"#,
+                "1714557600000 GET h /p q 203.0.113.9 curl",
+            ),
+            (
+                r#"{"t":"2024-05-01T10:00:00+0000","line":"get /","xff":"(none)",
+                    "message":"{\"peer\":\"[2001:db8::7]:443\"}"}"#,
+                "1714557600000 GET  /  2001:db8::7 ",
+            ),
+        ] {
+            let root = serde_json::from_str(line).unwrap();
+            let mut request = Request::default();
+            mapping.read(&root, &InputSettings::default(), &mut request).unwrap();
+            let Request { method, host, path, query, ip, user_agent, .. } = &request;
+            let ts = request.ts.0;
+            let seen = format!("{ts} {method} {host} {path} {query} {ip} {user_agent}");
+            assert_eq!(seen, expected, "{line}");
+            assert!(!request.repaired);
+        }
     }
 
     #[test]
@@ -476,6 +503,7 @@ mod tests {
             (format!("{base}path = \"{{/x~2}}\""), "pointer"),
             (format!("{base}path = \"{{/x?1}}\""), "THEN:ELSE"),
             (format!("{base}path = \"\""), "empty"),
+            (format!("{base}path = \"{{/x | upper}}\""), "upper"),
             (format!("records = \"x\"\n{base}path = \"/\""), "pointer"),
             (format!("drop_invalid = [\"x\"]\n{base}path = \"/\""), "`x`"),
         ] {
@@ -492,9 +520,8 @@ mod tests {
 
         #[test]
         fn nanoseconds_are_exact(ms in EventTime::MIN.0 / 1000..EventTime::MAX.0 / 1000, below in 0_i64..1_000_000) {
-            let mut exact = mapping(PLAIN).unwrap();
-            exact.ts_unit = TimeUnit::Ns;
-            prop_assert_eq!(exact.time(&(ms * 1_000_000 + below).to_string()), Some(EventTime(ms)));
+            let text = (ms * 1_000_000 + below).to_string();
+            prop_assert_eq!(timestamp::number(&text, Some(1_000_000_000)), Some(EventTime(ms)));
         }
     }
 }

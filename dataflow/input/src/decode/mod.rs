@@ -4,39 +4,50 @@
 //! and never the end of the source. A [`Decoder`] serves chunks of any source and format: a worker
 //! has one.
 
-mod access_log;
 pub mod chunk;
 pub mod compress;
 pub mod detect;
+mod document;
 pub mod error;
 pub mod formats;
 mod har;
 mod json;
+pub mod known;
+pub mod line;
+mod lines;
 pub mod mapping;
 mod ndjson;
+mod record;
 pub mod refused;
 pub mod settings;
+pub mod site;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 mod value;
+pub mod w3c;
+pub mod wrap;
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use spoor_operators::request::Request;
+use spoor_operators::time::EventTime;
 
 use spoor_api::codes::RefusalCode;
 
 pub use error::BadRecord;
 use error::Refusal;
 pub use formats::Formats;
+use line::LineFormat;
+use lines::{Line, Lines};
 pub use mapping::Mapping;
+use site::InputSettings;
+use w3c::Columns;
 
 use chunk::{Chunk, Content, RECORD_BYTES_MAX};
 
@@ -54,10 +65,20 @@ pub enum Format {
     Combined,
     /// Apache `common`.
     Common,
+    /// Another format of lines: built in, pasted, or a regular expression.
+    Lines(Arc<LineFormat>),
+    /// W3C extended, with the columns in force; without any, lines are bad until some are named.
+    W3c(Arc<Columns>),
+    /// Records of another format behind what this regular expression matches.
+    Behind(regex::Regex, Arc<Format>),
     /// JSON of another shape, one value a line, through a field mapping.
     Json(Arc<Mapping>),
     /// An HTTP archive.
     Har,
+    /// JSON arrays, or objects with an array, of records that otherwise come one a line.
+    Document(Arc<Format>),
+    /// Found by content, among these.
+    Auto(Arc<Formats>),
 }
 
 impl Format {
@@ -65,21 +86,51 @@ impl Format {
     #[must_use]
     pub fn is_document(&self) -> bool {
         match self {
-            Self::Har => true,
+            Self::Har | Self::Document(_) => true,
             Self::Json(mapping) => mapping.unwraps(),
-            Self::Ndjson | Self::Combined | Self::Common => false,
+            _ => false,
         }
+    }
+
+    /// Whether parts of an input can be read each for itself.
+    #[must_use]
+    pub fn is_divisible(&self) -> bool {
+        !self.is_document() && !matches!(self, Self::W3c(_))
+    }
+
+    /// Whether it has to be found by content yet.
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto(_))
+    }
+
+    /// The format of what follows some lines, if these change it.
+    #[must_use]
+    pub fn behind(&self, lines: &[u8]) -> Option<Self> {
+        match self {
+            Self::W3c(_) => Columns::last_of(lines).map(|columns| Self::W3c(Arc::new(columns))),
+            _ => None,
+        }
+    }
+
+    /// The formats that are built in, by name.
+    #[must_use]
+    pub fn built_in_names() -> Vec<String> {
+        let lines = line::builtin::all().iter().map(|format| format.name().to_owned());
+        let known = known::all().iter().map(|known| known.format.to_string());
+        let mut names: Vec<String> = lines.chain(known).collect();
+        names.extend(["common", "har", "ndjson", "w3c"].map(str::to_owned));
+        names.sort();
+        names
     }
 }
 
 /// No format has this name.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "unknown format `{0}`; there are auto, ndjson, combined, common, har, and the names of configured mappings"
-)]
+#[error("unknown format `{0}`")]
 pub struct UnknownFormat(pub String);
 
-/// Of the formats that need no mapping.
+/// Of the formats that are built in.
 impl FromStr for Format {
     type Err = UnknownFormat;
 
@@ -89,7 +140,11 @@ impl FromStr for Format {
             "combined" => Ok(Self::Combined),
             "common" => Ok(Self::Common),
             "har" => Ok(Self::Har),
-            _ => Err(UnknownFormat(name.into())),
+            "w3c" | "iis" | "cloudfront" => Ok(Self::W3c(Arc::default())),
+            _ => line::builtin::shared(name)
+                .map(Self::Lines)
+                .or_else(|| known::named(name).map(|format| (*format).clone()))
+                .ok_or_else(|| UnknownFormat(name.into())),
         }
     }
 }
@@ -100,8 +155,12 @@ impl fmt::Display for Format {
             Self::Ndjson => "ndjson",
             Self::Combined => "combined",
             Self::Common => "common",
+            Self::Lines(format) => format.name(),
+            Self::W3c(_) => "w3c",
             Self::Json(mapping) => &mapping.name,
             Self::Har => "har",
+            Self::Behind(_, inner) | Self::Document(inner) => return inner.fmt(f),
+            Self::Auto(_) => "auto",
         })
     }
 }
@@ -110,6 +169,7 @@ impl fmt::Display for Format {
 #[derive(Debug, Default)]
 pub struct Decoder {
     scratch: String,
+    settings: Arc<InputSettings>,
 }
 
 /// Takes each record, or why it was refused, with the record's bytes.
@@ -122,6 +182,12 @@ impl Decoder {
         Self::default()
     }
 
+    /// As [`Decoder::new`], with what the configuration says of every input.
+    #[must_use]
+    pub fn with(settings: Arc<InputSettings>) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
     /// Calls `each` for every record of the chunk, in order. Blank lines are nothing.
     pub fn decode(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         if chunk.content == Content::TooLong {
@@ -129,27 +195,28 @@ impl Decoder {
             return;
         }
         if chunk.content == Content::Array {
-            return self.array(chunk, each);
+            return self.documents(chunk, &chunk.format, each);
         }
         match &*chunk.format {
-            Format::Ndjson => self.json_lines(chunk, each, ndjson::read),
-            Format::Combined | Format::Common => self.log_lines(chunk, each),
+            Format::Ndjson => self.json_lines(chunk, each),
+            Format::Combined | Format::Common => {
+                self.log_lines(chunk, line::builtin::combined(), each);
+            }
+            Format::Lines(format) => self.log_lines(chunk, format, each),
+            Format::W3c(columns) => self.w3c_lines(chunk, columns, each),
             Format::Json(mapping) => match mapping.records() {
-                None => self.mapped_lines(chunk, mapping, each),
+                None => self.other_lines(chunk, each),
                 Some(pointer) => self.mapped_documents(chunk, mapping, pointer, each),
             },
+            Format::Behind(..) | Format::Auto(_) => self.other_lines(chunk, each),
+            Format::Document(inner) => self.documents(chunk, inner, each),
             Format::Har => self.archive(chunk, each),
         }
     }
 
-    /// Lines of JSON. The whole chunk is checked to be UTF-8 at once; only when it is not, line by
-    /// line.
-    fn json_lines(
-        &mut self,
-        chunk: &Chunk,
-        each: &mut Each<'_>,
-        read: impl for<'a> Fn(&'a str, &mut Request<'a>) -> Result<(), Refusal>,
-    ) {
+    /// Lines of the native form. The whole chunk is checked to be UTF-8 at once; only when it is
+    /// not, line by line.
+    fn json_lines(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         let whole = std::str::from_utf8(&chunk.bytes).ok();
         for line in Lines::of(chunk) {
             let text = match whole {
@@ -157,44 +224,130 @@ impl Decoder {
                 None => std::str::from_utf8(&chunk.bytes[line.range.clone()]).ok(),
             };
             let mut request = Request::default();
-            let done = match text {
+            let done = match text.map(without_padding) {
                 None => Err(not_utf8()),
                 Some(text) if text.trim_ascii().is_empty() => continue,
-                Some(text) => fits(&line).and_then(|()| read(without_mark(text), &mut request)),
+                Some(text) => fits(&line).and_then(|()| ndjson::read(text, &mut request)),
             };
-            let offset = chunk.offset + line.range.start as u64;
-            self.hand_over(chunk, line, offset, request, done, each);
+            match done {
+                Ok(()) => {
+                    warn_of_seconds(&request);
+                    self.hand_over(chunk, line, request, each);
+                }
+                Err(refusal) => self.second_try(chunk, line, text, &chunk.format, refusal, each),
+            }
         }
     }
 
     /// Lines of an access log: what is not UTF-8 becomes U+FFFD.
-    fn log_lines(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
+    fn log_lines(&mut self, chunk: &Chunk, format: &LineFormat, each: &mut Each<'_>) {
         for line in Lines::of(chunk) {
             let bytes = &chunk.bytes[line.range.clone()];
-            // Checking first is faster than looking for what to replace.
-            let text = std::str::from_utf8(bytes)
-                .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+            let whole = lossy(bytes);
+            let text = without_padding(&whole);
             if text.trim_ascii().is_empty() {
                 continue;
             }
             let mut request = Request::default();
-            let done = fits(&line).and_then(|()| access_log::read(&text, &mut request));
-            let offset = chunk.offset + line.range.start as u64;
-            self.hand_over(chunk, line, offset, request, done, each);
+            let done = fits(&line).and_then(|()| format.read(text, &self.settings, &mut request));
+            match done {
+                Ok(()) => self.hand_over(chunk, line, request, each),
+                Err(refusal) => {
+                    self.second_try(chunk, line, Some(text), &chunk.format, refusal, each);
+                }
+            }
         }
     }
 
-    /// Lines of JSON of another shape.
-    fn mapped_lines(&mut self, chunk: &Chunk, mapping: &Mapping, each: &mut Each<'_>) {
+    /// Lines of a W3C extended log.
+    fn w3c_lines(&mut self, chunk: &Chunk, columns: &Arc<Columns>, each: &mut Each<'_>) {
+        let mut columns = columns.clone();
+        for line in Lines::of(chunk) {
+            let whole = lossy(&chunk.bytes[line.range.clone()]);
+            let text = without_padding(&whole).trim_ascii_end();
+            if text.starts_with('#') {
+                if let Some(named) = Columns::of_line(text) {
+                    columns = Arc::new(named);
+                }
+                continue;
+            }
+            if text.is_empty() {
+                continue;
+            }
+            let mut request = Request::default();
+            let done = fits(&line).and_then(|()| columns.read(text, &self.settings, &mut request));
+            match done {
+                Ok(()) => self.hand_over(chunk, line, request, each),
+                Err(refusal) => {
+                    let format = Format::W3c(columns.clone());
+                    self.second_try(chunk, line, Some(text), &format, refusal, each);
+                }
+            }
+        }
+    }
+
+    /// Lines of any other format.
+    fn other_lines(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         for line in Lines::of(chunk) {
             let bytes = &chunk.bytes[line.range.clone()];
             if bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let text = fits(&line).and_then(|()| utf8(bytes));
-            let tree = text.and_then(tree);
-            self.hand_over_mapped(chunk, line, mapping, tree, each);
+            self.record(chunk, line, bytes, &chunk.format, each);
         }
+    }
+
+    /// One record of a format that comes one a line.
+    fn record(
+        &mut self,
+        chunk: &Chunk,
+        line: Line,
+        bytes: &[u8],
+        format: &Format,
+        each: &mut Each<'_>,
+    ) {
+        let whole = lossy(bytes);
+        let strict = lines::is_json(format) && matches!(whole, Cow::Owned(_));
+        let text = without_padding(&whole);
+        let settings = self.settings.clone();
+        let mut refusal = None;
+        let mut read = lines::Read::default();
+        match fits(&line).and_then(|()| if strict { Err(not_utf8()) } else { Ok(()) }) {
+            Err(why) => refusal = Some(why),
+            Ok(()) => match read.record(format, text, &settings) {
+                Ok(request) => return self.hand_over(chunk, line, request, each),
+                Err(why) => refusal = refusal.or(Some(why)),
+            },
+        }
+        let Some(refusal) = refusal else { return };
+        self.second_try(chunk, line, Some(text), format, refusal, each);
+    }
+
+    /// A line that is of no use as it is may be wrapped.
+    #[cold]
+    fn second_try(
+        &mut self,
+        chunk: &Chunk,
+        line: Line,
+        text: Option<&str>,
+        format: &Format,
+        refusal: Refusal,
+        each: &mut Each<'_>,
+    ) {
+        let settings = self.settings.clone();
+        let retry = text.filter(|_| refusal.code != RefusalCode::TooLong);
+        let mut inner =
+            retry.and_then(|text| wrap::inner(text).map(|(_, inner)| inner.into_owned()));
+        for _ in 0..wrap::WRAPS_MAX {
+            let Some(text) = inner else { break };
+            let mut read = lines::Read::default();
+            if let Ok(request) = read.record(format, &text, &settings) {
+                return self.hand_over(chunk, line, request, each);
+            }
+            inner = wrap::inner(&text).map(|(_, inner)| inner.into_owned());
+        }
+        let offset = chunk.offset + line.range.start as u64;
+        self.refuse(chunk, line, offset, refusal, each);
     }
 
     /// JSON values one after another, each with an array of records at a pointer.
@@ -242,63 +395,68 @@ impl Decoder {
         tree: Result<Value, Refusal>,
         each: &mut Each<'_>,
     ) {
-        let offset = if mapping.unwraps() {
-            chunk.offset + (line.number - FIRST_LINE)
-        } else {
-            chunk.offset + line.range.start as u64
-        };
+        let offset = chunk.offset + (line.number - FIRST_LINE);
         match tree {
             Err(refusal) => self.refuse(chunk, line, offset, refusal, each),
             Ok(tree) => {
                 let mut request = Request::default();
-                let done = mapping.read(&tree, &mut request);
-                self.hand_over(chunk, line, offset, request, done, each);
+                match mapping.read(&tree, &self.settings.clone(), &mut request) {
+                    Ok(()) => self.hand_over_at(chunk, line, offset, request, each),
+                    Err(refusal) => self.refuse(chunk, line, offset, refusal, each),
+                }
             }
         }
     }
 
-    /// One JSON array of records that otherwise come one a line.
-    fn array(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
-        let text = utf8(&chunk.bytes).map(without_mark);
-        let records = text.and_then(|text| {
-            serde_json::from_str::<Vec<&RawValue>>(text).map_err(|error| json::bad_json(&error))
-        });
-        let records = match records {
-            Ok(records) => records,
-            Err(refusal) => {
-                return self.refuse(chunk, Line::whole(chunk), chunk.offset, refusal, each);
-            }
+    /// JSON values one after another: arrays, or objects with an array, of records.
+    fn documents(&mut self, chunk: &Chunk, inner: &Format, each: &mut Each<'_>) {
+        let Ok(text) = utf8(&chunk.bytes).map(without_mark) else {
+            return self.refuse(chunk, Line::whole(chunk), chunk.offset, not_utf8(), each);
         };
-        let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
-        for (index, record) in (0..).zip(records) {
-            let line = Line::within(text, record, index);
-            let record = fits(&line).map(|()| record.get());
-            if let Format::Json(mapping) = &*chunk.format {
-                self.hand_over_mapped(chunk, line, mapping, record.and_then(tree), each);
-                continue;
-            }
-            let mut request = Request::default();
-            let done = record.and_then(|record| ndjson::read(record, &mut request));
-            let offset = chunk.offset + line.range.start as u64;
-            self.hand_over(chunk, line, offset, request, done, each);
+        let skipped = chunk.bytes.len() - text.len();
+        let document::Records { records, broken } = document::records(text);
+        let mut number = 0;
+        for record in records {
+            let mut line = Line::within(text, record, number);
+            number += 1;
+            line.range = line.range.start + skipped..line.range.end + skipped;
+            self.record(chunk, line, record.get().as_bytes(), inner, each);
+        }
+        if let Some((at, refusal)) = broken {
+            let range = at + skipped..chunk.bytes.len();
+            let offset = chunk.offset + range.start as u64;
+            let line = Line { number: FIRST_LINE + number, range };
+            self.refuse(chunk, line, offset, refusal, each);
         }
     }
 
     /// A HAR: offsets are the entries' indices, behind where the chunk begins.
     fn archive(&mut self, chunk: &Chunk, each: &mut Each<'_>) {
         let text = utf8(&chunk.bytes).map(without_mark);
-        let entries = match text.and_then(har::entries) {
-            Ok(entries) => entries,
+        let archive = match text.and_then(har::archive) {
+            Ok(archive) => archive,
             Err(refusal) => {
                 return self.refuse(chunk, Line::whole(chunk), chunk.offset, refusal, each);
             }
         };
-        let text = std::str::from_utf8(&chunk.bytes).unwrap_or_default();
-        for (index, entry) in (0..).zip(entries) {
+        let text = text_of(&chunk.bytes);
+        let mut number = 0;
+        for (index, entry) in (0..).zip(archive.entries) {
             let line = Line::within(text, entry, index);
             let mut request = Request::default();
             let done = fits(&line).and_then(|()| har::read(entry.get(), &mut request));
-            self.hand_over(chunk, line, chunk.offset + index, request, done, each);
+            match done {
+                Ok(()) => {
+                    har::name_archive(&mut request, &chunk.name, &archive.browser);
+                    self.hand_over_at(chunk, line, chunk.offset + index, request, each);
+                }
+                Err(refusal) => self.refuse(chunk, line, chunk.offset + index, refusal, each),
+            }
+            number = index + 1;
+        }
+        if let Some(refusal) = archive.broken {
+            let line = Line { number: FIRST_LINE + number, range: 0..chunk.bytes.len() };
+            self.refuse(chunk, line, chunk.offset + number, refusal, each);
         }
     }
 
@@ -315,18 +473,29 @@ impl Decoder {
         each(Err(refusal.at(offset, line.number, line.range)), raw);
     }
 
-    /// Gives a record its id if it has none, and passes it on: moved once, because it is large.
     fn hand_over<'a>(
+        &'a mut self,
+        chunk: &'a Chunk,
+        line: Line,
+        request: Request<'a>,
+        each: &mut Each<'_>,
+    ) {
+        let offset = chunk.offset + line.range.start as u64;
+        self.hand_over_at(chunk, line, offset, request, each);
+    }
+
+    /// Gives a record its id if it has none, and passes it on: moved once, because it is large.
+    #[inline]
+    fn hand_over_at<'a>(
         &'a mut self,
         chunk: &'a Chunk,
         line: Line,
         offset: u64,
         mut request: Request<'a>,
-        done: Result<(), Refusal>,
         each: &mut Each<'_>,
     ) {
-        if let Err(refusal) = done {
-            return self.refuse(chunk, line, offset, refusal, each);
+        if self.settings.names_client() {
+            self.settings.name_client(&mut request);
         }
         if !request.explicit_id {
             self.scratch.clear();
@@ -338,8 +507,43 @@ impl Decoder {
     }
 }
 
+/// Integers below this are milliseconds of 1973 and before, or seconds of now.
+const SECONDS_BELOW_MS: i64 = 100_000_000_000;
+
+/// A native integer counts milliseconds; one that looks like seconds is said, once.
+#[inline]
+fn warn_of_seconds(request: &Request<'_>) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    let EventTime(ms) = request.ts;
+    if ms > 0 && ms < SECONDS_BELOW_MS {
+        SAID.call_once(|| {
+            tracing::warn!("a `ts` is before 1973: `ts` counts milliseconds; is it in seconds?");
+        });
+    }
+}
+
+/// Text of a log; what is not UTF-8 becomes U+FFFD.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    // Checking first is faster than looking for what to replace.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).map(without_mark).unwrap_or_default()
+}
+
+/// A line without a byte order mark and without the zeros that padding put before it.
+#[inline]
+fn without_padding(text: &str) -> &str {
+    match text.as_bytes().first() {
+        Some(0) => without_mark(text.trim_start_matches('\0')),
+        Some(0xef) => without_mark(text),
+        _ => text,
+    }
+}
+
 fn tree(text: &str) -> Result<Value, Refusal> {
-    serde_json::from_str(text).map_err(|error| json::bad_json(&error))
+    json::tree(text)
 }
 
 fn too_long() -> Refusal {
@@ -363,50 +567,4 @@ fn without_mark(text: &str) -> &str {
 
 fn not_utf8() -> Refusal {
     Refusal { code: RefusalCode::BadUtf8, reason: "JSON has to be UTF-8".into() }
-}
-
-/// A line of a chunk, without its line feed.
-#[derive(Clone, Debug)]
-struct Line {
-    number: u64,
-    range: Range<usize>,
-}
-
-impl Line {
-    fn whole(chunk: &Chunk) -> Self {
-        Self { number: FIRST_LINE, range: 0..chunk.bytes.len() }
-    }
-
-    /// A record of a document, by its index; `record` borrows from `text`.
-    fn within(text: &str, record: &RawValue, index: u64) -> Self {
-        let start = (record.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-        let end = (start + record.get().len()).min(text.len());
-        Self { number: FIRST_LINE + index, range: start.min(end)..end }
-    }
-}
-
-/// The lines of a chunk, blank ones too.
-struct Lines<'a> {
-    bytes: &'a [u8],
-    next: Line,
-}
-
-impl<'a> Lines<'a> {
-    fn of(chunk: &'a Chunk) -> Self {
-        Self { bytes: &chunk.bytes, next: Line { number: FIRST_LINE, range: 0..0 } }
-    }
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Line;
-
-    #[inline]
-    fn next(&mut self) -> Option<Line> {
-        let start = self.next.range.start;
-        let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty())?;
-        let end = memchr::memchr(b'\n', rest).map_or(self.bytes.len(), |len| start + len);
-        let line = Line { number: self.next.number, range: start..end };
-        self.next = Line { number: line.number + 1, range: end + 1..end + 1 };
-        Some(line)
-    }
 }

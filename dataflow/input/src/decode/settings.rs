@@ -38,8 +38,10 @@ pub struct Mapping {
     pub response_body: Option<String>,
     /// Texts that stand for absence, such as `-`.
     pub ignore: Vec<String>,
-    /// What a number in `ts` counts. A text that is RFC 3339 is read as that.
-    pub ts_unit: TimeUnit,
+    /// What a number in `ts` counts; absent: what its magnitude tells. A text that is a time is
+    /// read as that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ts_unit: Option<TimeUnit>,
     /// What the number in `duration_ms` counts, before it becomes milliseconds.
     pub duration_unit: TimeUnit,
     /// Pointer to an array of records inside of each JSON value of the input, if they are wrapped.

@@ -1,4 +1,4 @@
-//! Instants as records write them: RFC 3339 text, access log time, and plain numbers.
+//! Instants as records write them: RFC 3339 text, the times of logs, and plain numbers.
 //!
 //! Fractions are cut, not rounded, to the millisecond. A leap second (`23:59:60` UTC) is the last
 //! millisecond of its day, so that it never moves a request to the next day. What is outside the
@@ -99,12 +99,91 @@ pub fn access_log(text: &[u8]) -> Option<EventTime> {
     instant(date, clock, 0, offset_minutes(sign, [o1, o2, o3, o4])?)
 }
 
-/// `2024-02-29 23:59:59`, optionally with a fraction, in UTC.
+/// A time as a log writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The instant; without a zone, as if it were UTC.
+    pub at: EventTime,
+    /// Whether the text has a zone.
+    pub zoned: bool,
+}
+
+/// Any spelling that logs use: ISO 8601 (`2024-02-29T23:59:59,123+0530`, a blank or `T`, `-` or `/`
+/// in the date) and access log time (`20/Feb/2016:00:00:45.123 -0500`, a blank or `:` before the
+/// hour). Fraction and zone may be missing.
 #[must_use]
-pub fn plain_utc(text: &[u8]) -> Option<EventTime> {
-    let mut zoned = text.to_vec();
-    zoned.push(b'Z');
-    rfc3339(&zoned)
+pub fn written(text: &[u8]) -> Option<Written> {
+    let text = text.trim_ascii();
+    let (date, rest) = match text {
+        [d1, d2, b'/', a, b, c, b'/', y1, y2, y3, y4, b':' | b' ', rest @ ..] => {
+            let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
+            (Date { year, month: month_named([*a, *b, *c])?, day: two(*d1, *d2)? }, rest)
+        }
+        [y1, y2, y3, y4, s1, m1, m2, s2, d1, d2, b'T' | b't' | b' ' | b':', rest @ ..]
+            if s1 == s2 && matches!(s1, b'-' | b'/') =>
+        {
+            let year = two(*y1, *y2)? * 100 + two(*y3, *y4)?;
+            (Date { year, month: two(*m1, *m2)?, day: two(*d1, *d2)? }, rest)
+        }
+        _ => return None,
+    };
+    let [h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else { return None };
+    let clock = [two(*h1, *h2)?, two(*m1, *m2)?, two(*s1, *s2)?];
+    let (fraction_ms, rest) = match rest {
+        [b'.' | b',', digits @ ..] => fraction(digits)?,
+        _ => (0, rest),
+    };
+    let (offset, zoned) = match rest.trim_ascii() {
+        [] => (0, false),
+        b"Z" | b"z" | b"UTC" | b"GMT" => (0, true),
+        [sign, h1, h2] => (offset_minutes(*sign, [*h1, *h2, b'0', b'0'])?, true),
+        [sign, h1, h2, m1, m2] | [sign, h1, h2, b':', m1, m2] => {
+            (offset_minutes(*sign, [*h1, *h2, *m1, *m2])?, true)
+        }
+        _ => return None,
+    };
+    instant(date, clock, fraction_ms, offset).map(|at| Written { at, zoned })
+}
+
+/// Milliseconds of the digits behind a decimal sign, and what follows them.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(len);
+    let digit = |at: usize| digits.get(at).map_or(0, |digit| i64::from(digit - b'0'));
+    (!digits.is_empty()).then_some((digit(0) * 100 + digit(1) * 10 + digit(2), rest))
+}
+
+/// Numbers below this count seconds, a thousand times as many milliseconds, and so on: 10^11
+/// seconds are the year 5138, 10^11 milliseconds 1973.
+const SECONDS_BELOW: u64 = 100_000_000_000;
+
+/// How many units of a number since the Unix epoch are a second, by its magnitude.
+#[must_use]
+pub fn per_second_of(magnitude: u64) -> i64 {
+    match magnitude {
+        0..SECONDS_BELOW => 1,
+        _ if magnitude < SECONDS_BELOW * 1_000 => 1_000,
+        _ if magnitude < SECONDS_BELOW * 1_000_000 => 1_000_000,
+        _ => 1_000_000_000,
+    }
+}
+
+/// A number as text since the Unix epoch, cut to the millisecond below; without `per_second`, in
+/// the unit its magnitude tells.
+#[must_use]
+pub fn number(text: &str, per_second: Option<i64>) -> Option<EventTime> {
+    // Integers exactly; a double would lose the last digits of nanoseconds.
+    if let Ok(number) = text.parse::<i64>() {
+        let per_second = per_second.unwrap_or_else(|| per_second_of(number.unsigned_abs()));
+        return in_range(match per_second {
+            1 => number.checked_mul(1000)?,
+            many => number.div_euclid(many / 1000),
+        });
+    }
+    let digit = |byte: u8| byte.is_ascii_digit() || b".+-eE".contains(&byte);
+    let number: f64 = text.bytes().all(digit).then(|| text.parse().ok())??;
+    let per_second = per_second.unwrap_or_else(|| per_second_of(number.abs() as u64));
+    from_number(number, per_second as f64)
 }
 
 #[derive(Clone, Copy)]
@@ -243,6 +322,55 @@ mod tests {
     }
 
     #[test]
+    fn logs_write_time_in_many_ways() {
+        let second = 1_714_557_600_000;
+        for (text, ms, zoned) in [
+            ("2024-05-01T10:00:00Z", second, true),
+            ("2024-05-01T12:00:00.747+0200", second + 747, true),
+            ("2024-05-01T12:00:00+02", second, true),
+            ("2024-05-01 10:00:00,5 +00:00", second + 500, true),
+            ("2024-05-01 10:00:00", second, false),
+            ("2024/05/01 10:00:00.9999", second + 999, false),
+            ("01/May/2024:10:00:00 +0000", second, true),
+            ("01/May/2024:05:30:00.123 -0430", second + 123, true),
+            ("01/May/2024:10:00:00.655", second + 655, false),
+            ("01/May/2024 10:00:00", second, false),
+            ("01/May/2024:10:00:00 UTC", second, true),
+        ] {
+            let expected = Some(Written { at: EventTime(ms), zoned });
+            assert_eq!(written(text.as_bytes()), expected, "{text}");
+        }
+        for bad in [
+            "2024-05/01 10:00:00",
+            "2024-05-01T10:00",
+            "2024-05-01T10:00:00.Z",
+            "2024-05-01T10:00:00+2:00",
+            "01/may/2024:10:00:00",
+            "May  1 10:00:00",
+            "10:00:00",
+        ] {
+            assert_eq!(written(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_magnitude_of_a_number_tells_its_unit() {
+        for (text, ms) in [
+            ("1714557600", 1_714_557_600_000),
+            ("1714557600.25", 1_714_557_600_250),
+            ("1714557600250", 1_714_557_600_250),
+            ("1714557600250999", 1_714_557_600_250),
+            ("1714557600250999999", 1_714_557_600_250),
+        ] {
+            assert_eq!(number(text, None), Some(EventTime(ms)), "{text}");
+        }
+        assert_eq!(number("1714557600", Some(1000)), Some(EventTime(1_714_557_600)));
+        for bad in ["", "inf", "nan", "1e400", "1 000", "0x10"] {
+            assert_eq!(number(bad, None), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn numbers_count_from_the_epoch_in_their_unit() {
         assert_eq!(from_number(1.5, 1.0), Some(EventTime(1500)));
         assert_eq!(from_number(-0.5, 1000.0), Some(EventTime(-1)));
@@ -270,7 +398,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = (rfc3339(&bytes), access_log(&bytes), plain_utc(&bytes));
+            let _ = (rfc3339(&bytes), access_log(&bytes), written(&bytes));
         }
     }
 }

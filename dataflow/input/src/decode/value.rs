@@ -53,6 +53,64 @@ pub fn client(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Who sent a request, as a log writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer<'a> {
+    /// Nobody says.
+    Absent,
+    /// As the record has it.
+    Client(Cow<'a, str>),
+    /// A value that is no client.
+    Bad,
+}
+
+/// A peer as logs write it: an address with a port, in brackets, with a zone; a list of which the
+/// first address counts; or a host name. `-`, `unix:` and `unknown` are absence.
+#[must_use]
+pub fn peer(text: Cow<'_, str>) -> Peer<'_> {
+    if is_canonical_ipv4(text.as_bytes()) {
+        return Peer::Client(text);
+    }
+    let plain = text.trim_ascii();
+    if matches!(plain, "" | "-" | "unknown") || plain.starts_with("unix:") {
+        return Peer::Absent;
+    }
+    if let Some(address) = addresses(plain).next() {
+        return Peer::Client(Cow::Owned(address.to_string()));
+    }
+    if plain.contains(',') || plain.len() < text.len() {
+        return Peer::Bad;
+    }
+    match client(text) {
+        Some(client) => Peer::Client(client),
+        None => Peer::Bad,
+    }
+}
+
+/// The addresses of a list, in order; what is none is passed over.
+pub fn addresses(list: &str) -> impl Iterator<Item = std::net::IpAddr> + '_ {
+    list.split(',').filter_map(bare_address)
+}
+
+/// An address without port, brackets, zone and what the header `Forwarded` writes around it.
+fn bare_address(text: &str) -> Option<std::net::IpAddr> {
+    let text = text.trim_ascii();
+    let text = match text.split_once("for=").or_else(|| text.split_once("For=")) {
+        Some((_, rest)) => rest.split(';').next().unwrap_or(rest),
+        None => text,
+    };
+    let text = text.trim_matches('"');
+    let host = match text.strip_prefix('[') {
+        Some(inner) => inner.split(']').next().unwrap_or(inner),
+        // More than one colon is of the address itself.
+        None => match text.split_once(':') {
+            Some((host, port)) if !port.contains(':') => host,
+            _ => text,
+        },
+    };
+    address::parse(host.split('%').next().unwrap_or(host))
+}
+
 fn is_canonical_ipv4(text: &[u8]) -> bool {
     let (mut parts, mut digits, mut number) = (0, 0, 0_u32);
     for &byte in text {
@@ -242,6 +300,29 @@ mod tests {
             (&long[1..], Some(&long[1..])),
         ] {
             assert_eq!(client(text.into()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_written_in_many_ways() {
+        for (text, expected) in [
+            ("203.0.113.7:51234", "203.0.113.7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[2001:DB8::7]:443", "2001:db8::7"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("::ffff:203.0.113.10", "203.0.113.10"),
+            ("203.0.113.10, 10.0.0.1", "203.0.113.10"),
+            ("unknown, 203.0.113.10", "203.0.113.10"),
+            ("for=\"[2001:db8::7]:1\";proto=https", "2001:db8::7"),
+            ("crawl-1.example.com", "crawl-1.example.com"),
+        ] {
+            assert_eq!(peer(text.into()), Peer::Client(expected.into()), "{text}");
+        }
+        for text in ["", "-", "unix:", "unix:/run/x.sock", "unknown"] {
+            assert_eq!(peer(text.into()), Peer::Absent, "{text}");
+        }
+        for text in ["*", "(null)", "a, b", "AWS Internal", "10.0.0.1:80:80"] {
+            assert_eq!(peer(text.into()), Peer::Bad, "{text}");
         }
     }
 

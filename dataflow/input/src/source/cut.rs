@@ -61,6 +61,17 @@ impl Cutter {
         self.buffer.capacity()
     }
 
+    /// Passes over zero bytes where a line begins: a log that was cut while it was written to has
+    /// them in front of what was written then.
+    pub fn drop_padding(&mut self) {
+        if self.skipping.is_none() && self.buffer.first() == Some(&0) {
+            let text = self.buffer.iter().position(|byte| *byte != 0);
+            let len = text.unwrap_or(self.buffer.len());
+            self.buffer.drain(..len);
+            self.start += len as u64;
+        }
+    }
+
     /// Forgets what was read from `until` on.
     pub fn forget_after(&mut self, until: u64) {
         let kept = usize::try_from(until.saturating_sub(self.start)).unwrap_or(usize::MAX);

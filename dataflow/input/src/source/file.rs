@@ -2,7 +2,7 @@
 //!
 //! Lines are cut into chunks as they are read. A document (a HAR, or JSON whose mapping unwraps
 //! records) is one chunk, and so bounded in size. The format, when it is not given, comes from the
-//! head of the uncompressed stream, also when reading goes on behind it. A live stream is new each
+//! head of the uncompressed stream, also when reading goes on behind it. UTF-16 is read as UTF-8. A live stream is new each
 //! time: it is read from where it begins, and its offsets go on from where those before it ended.
 
 use std::fs::File;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::decode::chunk::{Chunk, Content};
 use super::cut::{Cutter, Piece, When};
 use super::opening::{self, Stop};
-use super::{Next, Source, SourceError};
-use crate::decode::chunk::{Chunk, Content};
+use super::{Next, Source, SourceError, charset};
 use crate::decode::compress;
-use crate::decode::detect::{DETECT_BYTES, detect, detect_live};
-use crate::decode::{DOCUMENT_BYTES_MAX, Format};
+use crate::decode::detect::{self, DETECT_BYTES};
+use crate::decode::{DOCUMENT_BYTES_MAX, Format, Formats};
 
 /// Bytes asked of a live stream at once: what a pipe holds.
 const LIVE_BYTES: usize = 1 << 16;
@@ -36,10 +36,10 @@ enum Input {
 impl Input {
     fn file(mut file: File) -> io::Result<Self> {
         let mut head = Vec::new();
-        file.by_ref().take(4).read_to_end(&mut head)?;
+        file.by_ref().take(compress::MAGIC_BYTES as u64).read_to_end(&mut head)?;
         file.rewind()?;
-        if compress::is_compressed(&head) {
-            return compress::open(file).map(|(input, _)| Self::Whole(input));
+        if compress::is_compressed(&head) || charset::is_utf16(&head) {
+            return compress::open(file).map(|(input, _)| Self::Whole(charset::utf8(input)));
         }
         Ok(Self::Plain(file))
     }
@@ -142,7 +142,7 @@ pub(super) fn divisible(
     let len = file.metadata().map_err(failed)?.len();
     let mut stream = Stream::new(name.clone().into(), Input::Plain(file), format, 0);
     stream.start()?;
-    let by_lines = stream.format.as_ref().is_none_or(|format| !format.is_document());
+    let by_lines = stream.format.as_ref().is_none_or(|format| format.is_divisible());
     Ok(by_lines.then_some(len))
 }
 
@@ -185,14 +185,18 @@ impl Stream {
             && let Some(live) = input.take()
         {
             let (live, compressed) = compress::open(live).map_err(|error| self.io_error(error))?;
-            self.input = if compressed { Input::Whole(live) } else { Input::Live(Some(live)) };
+            let (live, is_utf16) = charset::sniffed(live).map_err(|error| self.io_error(error))?;
+            let whole = compressed || is_utf16;
+            self.input = if whole { Input::Whole(live) } else { Input::Live(Some(live)) };
         }
         self.read_head();
-        if self.format.is_none() {
-            self.format = detect(self.cutter.buffered())
+        let head = self.cutter.buffered();
+        self.format = match &self.format {
+            Some(named) if !named.is_auto() => Some(detect::adapted(named, head)),
+            _ => detect::detect_among(head, &self.formats())
                 .map_err(|reason| SourceError::Format { name: self.name.to_string(), reason })?
-                .map(Arc::new);
-        }
+                .map(Arc::new),
+        };
         self.go_to(self.resume_at)?;
         self.cutter.forget_after(self.until);
         Ok(())
@@ -204,13 +208,26 @@ impl Stream {
         while !self.ended && self.failed.is_none() && self.cutter.buffered().len() < DETECT_BYTES {
             let head = self.cutter.buffered();
             let whole = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
-            let is_known = || !matches!(detect_live(&head[..whole]), Ok(None));
-            if matches!(self.input, Input::Live(_)) && (self.format.is_some() || is_known()) {
+            let is_live = matches!(self.input, Input::Live(_));
+            let is_named = self.format.as_ref().is_some_and(|format| !format.is_auto());
+            let is_known = || match is_named {
+                true => !head.is_empty(),
+                false => !matches!(detect::detect_live(&head[..whole], &self.formats()), Ok(None)),
+            };
+            if is_live && is_known() {
                 break;
             }
             self.read(DETECT_BYTES);
         }
         self.until = until;
+    }
+
+    /// Those the format is one of, if it has to be found.
+    fn formats(&self) -> Arc<Formats> {
+        match self.format.as_deref() {
+            Some(Format::Auto(formats)) => Arc::clone(formats),
+            _ => Arc::default(),
+        }
     }
 
     fn go_to(&mut self, offset: u64) -> Result<(), SourceError> {
@@ -247,13 +264,18 @@ impl Stream {
             Ok(read) => self.ended = read == 0,
             Err(error) => self.failed = Some(error),
         }
+        self.cutter.drop_padding();
     }
 
-    fn chunk(&self, piece: Piece) -> Option<Chunk> {
+    fn chunk(&mut self, piece: Piece) -> Option<Chunk> {
+        let format = self.format.clone()?;
+        if let Some(behind) = format.behind(&piece.bytes) {
+            self.format = Some(Arc::new(behind));
+        }
         Some(Chunk {
             source: super::SourceId::default(),
             name: self.name.clone(),
-            format: self.format.clone()?,
+            format,
             bytes: piece.bytes,
             content: piece.content,
             offset: piece.offset,
@@ -264,13 +286,14 @@ impl Stream {
 
     /// The whole of a document.
     fn document(&mut self) -> Result<Next, SourceError> {
-        if let Some(error) = self.failed.take() {
-            return Err(self.io_error(error));
-        }
-        if !self.ended && self.cutter.buffered().is_empty() {
+        if !self.ended && self.failed.is_none() && self.cutter.buffered().is_empty() {
             self.read(1);
         }
-        if self.ended && self.cutter.buffered().is_empty() {
+        let nothing = self.cutter.buffered().is_empty();
+        if nothing && let Some(error) = self.failed.take() {
+            return Err(self.io_error(error));
+        }
+        if nothing && self.ended {
             return Ok(Next::End);
         }
         if self.cutter.read_to() - self.first > self.cutter.buffered().len() as u64 {
@@ -278,10 +301,13 @@ impl Stream {
             return Err(SourceError::Resume { name: self.name.to_string(), reason });
         }
         let mut bytes = self.cutter.buffered().to_vec();
-        while !self.ended && bytes.len() <= DOCUMENT_BYTES_MAX {
+        // What stands before a failure is a document that is cut off; the failure is told behind it.
+        while !self.ended && self.failed.is_none() && bytes.len() <= DOCUMENT_BYTES_MAX {
             let most = DOCUMENT_BYTES_MAX + 1 - bytes.len();
-            let read = self.input.read(&mut bytes, most).map_err(|error| self.io_error(error))?;
-            self.ended = read == 0;
+            match self.input.read(&mut bytes, most) {
+                Ok(read) => self.ended = read == 0,
+                Err(error) => self.failed = Some(error),
+            }
         }
         if bytes.len() > DOCUMENT_BYTES_MAX {
             let reason = format!(

@@ -22,8 +22,8 @@ use super::opening::{self, Stop};
 use super::place::{self, FINGERPRINT_BYTES, Fingerprint, Place, Stretch};
 use super::rotated::{self, Body, Sibling};
 use super::{CHUNK_BYTES, Chunk, Content, Next, Source, SourceError, SourceId};
-use crate::decode::Format;
-use crate::decode::detect::{DETECT_BYTES, detect, detect_live};
+use crate::decode::detect::{self, DETECT_BYTES};
+use crate::decode::{Format, Formats};
 
 /// How long a rotated file is silent before it is let go of, and its last line taken as it is.
 pub const ROTATED_SILENCE: Duration = Duration::from_secs(300);
@@ -475,7 +475,8 @@ impl Follow {
     /// of the next file, so that is no end.
     fn format_of(&self, log: &Log, when: When) -> Result<Option<Arc<Format>>, Refused> {
         let document = || "a document cannot be followed, only lines".to_owned();
-        if let Some(known) = &self.format {
+        let named = self.format.as_ref().filter(|format| !format.is_auto());
+        if let Some(known) = named {
             return if known.is_document() {
                 Err(Refused::ForEver(document()))
             } else {
@@ -484,14 +485,23 @@ impl Follow {
         }
         let buffered = log.cutter.buffered();
         let whole = memchr::memrchr(b'\n', buffered).map_or(0, |at| at + 1);
-        let found = match (log.head_format(), when) {
+        let formats = self.formats();
+        let found = match (log.head_format(&formats), when) {
             (Some(found), _) => Ok(Some(found)),
-            (None, When::Last) => detect(buffered),
-            (None, _) => detect_live(&buffered[..whole]),
+            (None, When::Last) => detect::detect_among(buffered, &formats),
+            (None, _) => detect::detect_live(&buffered[..whole], &formats),
         };
         match found.map_err(Refused::ForNow)? {
             Some(format) if format.is_document() => Err(Refused::ForNow(document())),
             found => Ok(found.map(Arc::new)),
+        }
+    }
+
+    /// Those the format is one of, if it has to be found.
+    fn formats(&self) -> Arc<Formats> {
+        match self.format.as_deref() {
+            Some(Format::Auto(formats)) => Arc::clone(formats),
+            _ => Arc::default(),
         }
     }
 
@@ -500,7 +510,11 @@ impl Follow {
     }
 
     fn chunk(&mut self, number: u64, piece: Piece, format: Arc<Format>) -> Chunk {
-        self.format.get_or_insert_with(|| Arc::clone(&format));
+        // Columns change in the middle of a log.
+        let behind = format.behind(&piece.bytes).map(Arc::new);
+        if self.format.as_ref().is_none_or(|known| known.is_auto()) || behind.is_some() {
+            self.format = Some(behind.unwrap_or_else(|| Arc::clone(&format)));
+        }
         let newest_first = || self.current.iter().chain(self.rotated.iter().rev());
         let read_on = newest_first().filter(|log| !log.done).map(|log| log.place);
         let mut places: Vec<Place> = read_on.collect();
@@ -586,7 +600,7 @@ impl Log {
     }
 
     /// The format by the beginning of a file that is read from its middle on.
-    fn head_format(&self) -> Option<Format> {
+    fn head_format(&self, formats: &Formats) -> Option<Format> {
         let Some(Body::Plain(file)) = &self.body else { return None };
         if self.place.offset == 0 {
             return None;
@@ -594,7 +608,7 @@ impl Log {
         let mut head = vec![0; DETECT_BYTES];
         let read = file.read_at(&mut head, 0).ok()?;
         let whole = memchr::memrchr(b'\n', &head[..read])? + 1;
-        detect_live(&head[..whole]).ok()?
+        detect::detect_live(&head[..whole], formats).ok()?
     }
 
     /// Reads what there is, at most so much; answers how much.

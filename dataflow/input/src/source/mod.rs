@@ -4,6 +4,7 @@
 //! pace, and memory is bounded by a few chunks whatever the size of the input. Offsets are those of
 //! the uncompressed stream. Every chunk carries a checkpoint; [`resume`] goes on behind it.
 
+mod charset;
 mod cut;
 mod file;
 mod follow;
@@ -20,6 +21,7 @@ pub mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use charset::utf8;
 pub use crate::decode::chunk::{
     CHUNK_BYTES, Chunk, Content, RAW_BYTES_MAX, RECORD_BYTES_MAX, SourceId,
 };

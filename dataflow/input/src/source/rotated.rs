@@ -81,7 +81,7 @@ pub fn open_behind(
 ) -> io::Result<Option<Body>> {
     let mut file = opening::regular(path)?;
     let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.by_ref().take(compress::MAGIC_BYTES as u64).read_to_end(&mut magic)?;
     file.rewind()?;
     if !is_same && (place.offset == 0 || place.file.head.len == 0) {
         return Ok(None);
@@ -148,7 +148,7 @@ fn behind(from: &mut dyn Read, place: &Place, stop: &Stop) -> io::Result<Option<
 pub fn open_anew(path: &Path) -> io::Result<(Body, Fingerprint)> {
     let mut file = opening::regular(path)?;
     let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.by_ref().take(compress::MAGIC_BYTES as u64).read_to_end(&mut magic)?;
     file.rewind()?;
     if !compress::is_compressed(&magic) {
         let fingerprint = Fingerprint::of(&file, FINGERPRINT_BYTES as u64)?;
