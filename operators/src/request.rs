@@ -347,6 +347,8 @@ mod tests {
             response: Message { body: Body::Text("hi".into()), ..Message::default() },
             attacks: vec![Attack { kind: "sqli".into(), blocked: true, ..Attack::default() }],
             blocked: true,
+            repaired: false,
+            archive: "a.har|Browser".into(),
             kept: [pair("$request.cookie.a | json#/u", "u1")].into_iter().collect(),
         }
     }

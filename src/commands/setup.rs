@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use spoor_dataflow::cluster::{Membership, SECRET_VARIABLE};
 use spoor_dataflow::config::{Config, FORMAT_AUTO, SourceKind};
-use spoor_dataflow::decode::settings::InputSettings;
+use spoor_dataflow::decode::site::InputSettings;
 use spoor_dataflow::decode::{Format, Formats, Mapping};
 use spoor_dataflow::engine::{EpochLimits, Settings};
 use spoor_dataflow::source::SourceSpec;

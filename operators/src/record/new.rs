@@ -267,6 +267,8 @@ impl NewRequest {
             response,
             attacks: self.attacks.iter().map(NewAttack::attack).collect(),
             blocked: self.blocked,
+            repaired: false,
+            archive: Cow::Borrowed(""),
             kept: Fields::new(),
         })
     }

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::chunk::{Chunk, Content};
 use super::line::{Dialect, LineFormat};
+use super::settings::FORMAT_AUTO;
 use super::site::InputSettings;
 use super::{Format, detect};
-use super::settings::FORMAT_AUTO;
-use super::chunk::{Chunk, Content};
 
 /// One of `[formats.NAME]`: a format of lines. Exactly one of the first six keys says what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Format, Mapping};
 use super::settings as config;
+use super::{Format, Mapping};
 
 /// A built-in mapping.
 #[derive(Debug)]

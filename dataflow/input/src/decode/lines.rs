@@ -6,11 +6,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use spoor_operators::request::Request;
 
+use super::chunk::Chunk;
 use super::error::Refusal;
 use super::site::InputSettings;
 use super::{FIRST_LINE, Format, json, line, ndjson};
 use spoor_api::codes::RefusalCode;
-use super::chunk::Chunk;
 
 /// What a record borrows from besides its text.
 #[derive(Debug, Default)]

@@ -18,9 +18,9 @@ use spoor_operators::request::{Body, Fields, Request};
 
 use super::error::Refusal;
 use super::record::{Field, Parts};
+use super::settings::{self as config, Templates};
 use super::site::InputSettings;
 use spoor_api::codes::RefusalCode;
-use super::settings::{self as config, Templates};
 
 /// A mapping of the fields of a JSON log onto the record, ready to apply.
 #[derive(Clone, Debug)]

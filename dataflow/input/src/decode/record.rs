@@ -16,8 +16,8 @@ use super::json::bad_field;
 use super::site::{self, InputSettings};
 use super::value::{self, Peer};
 use super::{timestamp, value::Target};
-use spoor_api::codes::RefusalCode;
 use crate::decode::settings::TimeUnit;
+use spoor_api::codes::RefusalCode;
 
 /// Request header that keeps the referrer.
 pub const REFERER: &str = "referer";

@@ -13,8 +13,8 @@ use spoor_operators::request::Request;
 use super::error::Refusal;
 use super::record::{Field, Parts};
 use super::site::InputSettings;
-use spoor_api::codes::RefusalCode;
 use crate::decode::settings::TimeUnit;
+use spoor_api::codes::RefusalCode;
 
 /// What a line with the names of columns begins with.
 const FIELDS: &str = "#Fields:";

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::decode::chunk::{Chunk, Content};
 use super::cut::{Cutter, Piece, When};
 use super::opening::{self, Stop};
 use super::{Next, Source, SourceError, charset};
+use crate::decode::chunk::{Chunk, Content};
 use crate::decode::compress;
 use crate::decode::detect::{self, DETECT_BYTES};
 use crate::decode::{DOCUMENT_BYTES_MAX, Format, Formats};

@@ -21,10 +21,10 @@ pub mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use charset::utf8;
 pub use crate::decode::chunk::{
     CHUNK_BYTES, Chunk, Content, RAW_BYTES_MAX, RECORD_BYTES_MAX, SourceId,
 };
+pub use charset::utf8;
 
 use crate::decode::Format;
 use opening::Stop;

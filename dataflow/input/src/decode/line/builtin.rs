@@ -143,9 +143,10 @@ fn adapt(name: &str, steps: &mut Steps) {
             steps.steps.insert(1, peer);
         }
         "vhost_combined" => steps.steps[0].field = Field::Vhost,
-        "s3" => {
-            set(steps, &[(12, Field::Skip), (13, Field::Duration(crate::decode::settings::TimeUnit::Ms))])
-        }
+        "s3" => set(
+            steps,
+            &[(12, Field::Skip), (13, Field::Duration(crate::decode::settings::TimeUnit::Ms))],
+        ),
         "alb" | "elb" => {
             let part = || Field::DurationPart(crate::decode::settings::TimeUnit::S);
             let at = if name == "alb" { 6 } else { 5 };

@@ -1,7 +1,7 @@
 //! How each server writes variables in its format string, and which field each is.
 
-use crate::decode::settings::TimeUnit;
 use crate::decode::record::Field;
+use crate::decode::settings::TimeUnit;
 
 /// A part of a format string.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use std::borrow::Cow;
 use regex::Regex;
 use spoor_operators::request::Request;
 
-use spoor_api::codes::RefusalCode;
-use crate::decode::settings::TimeUnit;
 use crate::decode::error::Refusal;
 use crate::decode::record::{Field, Parts, REFERER};
+use crate::decode::settings::TimeUnit;
 use crate::decode::site::InputSettings;
+use spoor_api::codes::RefusalCode;
 
 /// Most bytes a compiled expression may take.
 const REGEX_BYTES_MAX: usize = 1 << 20;
