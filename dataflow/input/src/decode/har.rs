@@ -308,7 +308,7 @@ mod tests {
                 "B",
                 true,
             ),
-            (format!(r#"{{"log":{{"creator":{{"name":"C"}},"entries":[]}}}}"#), 0, "C", true),
+            (r#"{"log":{"creator":{"name":"C"},"entries":[]}}"#.to_owned(), 0, "C", true),
             (format!(r#"{{"log":{{"entries":[{entry},{entry},{{"b"#), 2, "", false),
         ] {
             let archive = archive(&text).unwrap();
