@@ -413,7 +413,7 @@ mod tests {
         for (head, words) in [
             (r#"{"eventTime":"x"}"#, "eventTime"),
             (r#"{"ts":1591367999.3,"method":"GET","host":"h","uri":"/x"}"#, "as ndjson: `ts`"),
-            ("[1]", "JSON"),
+            (r#"["x"]"#, "JSON"),
             ("a,b,c\n1,2,3", "2 commas"),
             ("\u{0}\u{1}\u{2}\u{3}\u{4}", "no text"),
             (r#"x y::1 - - [today] "GET /" 200"#, "as combined"),

@@ -127,7 +127,7 @@ impl Format {
 
 /// No format has this name.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown format `{0}`")]
+#[error("unknown format `{0}`; there are auto, {names}", names = Format::built_in_names().join(", "))]
 pub struct UnknownFormat(pub String);
 
 /// Of the formats that are built in.
@@ -529,7 +529,7 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 fn text_of(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).map(without_mark).unwrap_or_default()
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// A line without a byte order mark and without the zeros that padding put before it.

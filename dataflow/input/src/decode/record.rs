@@ -370,7 +370,9 @@ fn method(text: Cow<'_, str>) -> Result<Cow<'_, str>, Refusal> {
     if let Some((word, _)) = text.split_once(' ') {
         let len = word.len();
         let found = value::method(value::part(&text, 0..len));
-        let is_line = request_line(text).is_ok();
+        // A target that is written out, or the version, tells a request line from two words.
+        let is_line = text.rsplit(' ').next().is_some_and(|last| last.starts_with("HTTP/"))
+            || request_line(text.clone()).is_ok_and(|(_, target)| target.path.starts_with('/'));
         return found.filter(|_| is_line).ok_or_else(|| bad_value("method"));
     }
     value::method(text).ok_or_else(|| bad_value("method"))

@@ -150,6 +150,35 @@ impl Steps {
         settings: &InputSettings,
         request: &mut Request<'a>,
     ) -> Result<(), Refusal> {
+        match self.take(line, settings, request) {
+            // Of a line of another format it is not the value that is wrong.
+            Err(refusal) if refusal.code != RefusalCode::BadLine => {
+                Err(self.lacking(line).unwrap_or(refusal))
+            }
+            done => done,
+        }
+    }
+
+    /// What a line lacks of the format, whatever its values are.
+    #[cold]
+    fn lacking(&self, line: &str) -> Option<Refusal> {
+        let mut at = 0;
+        for (number, step) in self.steps.iter().enumerate().take(self.needed) {
+            let found = scan::before(line, at, &step.before)
+                .and_then(|at| scan::value(line, at, step, self.behind(number)));
+            let Some(found) = found else { return Some(bad_line(step.field.name())) };
+            at = found.next;
+        }
+        None
+    }
+
+    #[inline]
+    fn take<'a>(
+        &'a self,
+        line: &'a str,
+        settings: &InputSettings,
+        request: &mut Request<'a>,
+    ) -> Result<(), Refusal> {
         let mut parts = Parts::new(settings);
         let mut at = 0;
         for (number, step) in self.steps.iter().enumerate() {
