@@ -237,7 +237,7 @@ fn a_secret_of_a_refused_record_is_not_on_the_disk() {
         (
             "combined",
             "bad_field",
-            format!(r#"1.2.3.4 - - {time} "GET /p?token={secret} HTTP/1.1" 1000 5 "http://h/?t={secret}" "UA" "sid={secret}""#).into(),
+            format!(r#"* - - {time} "GET /p?token={secret} HTTP/1.1" 200 5 "http://h/?t={secret}" "UA" "sid={secret}""#).into(),
         ),
         ("har", "bad_field", format!(r#"{{"log":{{"entries":[{{"startedDateTime":"x",{good}}}]}}}}"#).into()),
         ("har", "missing_field", format!(r#"{{"log":{{{good}}}}}"#).into()),

@@ -450,8 +450,12 @@ mod tests {
         check(r#"{"verb":"GET","url":"/"}"#, Err(RefusalCode::MissingField));
         check(r#"{"at":0,"verb":"GET","service":"s"}"#, Err(RefusalCode::MissingField));
         check(r#"{"at":"soon","verb":"GET","url":"/"}"#, Err(RefusalCode::BadField));
-        check(r#"{"at":0,"verb":"G T","url":"/"}"#, Err(RefusalCode::BadField));
         check(r#"{"at":0,"verb":"GET","url":"nowhere"}"#, Err(RefusalCode::BadField));
+    }
+
+    #[test]
+    fn the_first_valid_choice_counts() {
+        check(r#"{"at":0,"verb":"G T","url":"/"}"#, Ok("0 POST /  200 None [] Absent"));
     }
 
     #[test]
