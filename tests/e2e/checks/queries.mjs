@@ -114,7 +114,7 @@ export default [
         }
       `);
       assert.ok(found.overview.totals.requests > 0);
-      assert.equal(found.rules.builtInKeys.length, 15);
+      assert.equal(found.rules.builtInKeys.length, 16);
       assert.ok(found.status.epoch > 0);
     },
   ],
