@@ -149,7 +149,7 @@ pub fn finish(response: &mut Response, request_id: &str) {
 }
 
 /// Distinguishes the engine's own limits from validation errors by their texts, which
-/// `tests/limits.rs` pins.
+/// `tests/api/limits.rs` pins.
 fn refusal(message: &str) -> Code {
     const LIMITS: [&str; 5] = [
         "Query is too complex.",

@@ -95,7 +95,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A session in the form of SEMANTICS 7.
+/// A session as a line of a replay's output has it, without the ids of its requests.
 #[must_use]
 pub fn object(session: &Session) -> serde_json::Value {
     serde_json::to_value(Line::of(session, None)).expect("a line is plain data with text keys")

@@ -2,7 +2,7 @@
 //! fixed reference, whatever decoder is used), and the other formats for comparison.
 //!
 //! Rounds are short and alternate, and the best of each counts, so that a busy machine disturbs the
-//! ratio little. `cargo bench -p spoor-dataflow --bench decode`.
+//! ratio little. `cargo bench -p spoor-input --bench decode`.
 
 use std::borrow::Cow;
 use std::fmt;

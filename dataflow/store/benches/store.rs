@@ -4,7 +4,7 @@
 //! encoding of parts (done by workers), the commit (the committer's thread), first-sight reads, and
 //! pages with one filter while epochs keep being committed.
 //!
-//! `cargo bench -p spoor-dataflow --bench store -- [requests] [identities] [requests an epoch]
+//! `cargo bench -p spoor-store --bench store -- [requests] [identities] [requests an epoch]
 //! [milliseconds between requests]`
 
 use std::sync::Arc;
